@@ -1,0 +1,48 @@
+"""What every test gets: a fixed seed, no network, and a guard against leaks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a test tried to reach the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    environment, threads = dict(os.environ), set(threading.enumerate())
+    yield
+    os.environ.pop("PYTEST_CURRENT_TEST", None)
+    environment.pop("PYTEST_CURRENT_TEST", None)
+    assert dict(os.environ) == environment, "the test changed an environment variable"
+    left = [t for t in set(threading.enumerate()) - threads if not t.daemon]
+    assert not left, f"the test left threads behind: {left}"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data sets; the test is skipped where it is not laid."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("the shared data sets are not here")
+    return SHARED_DATA
