@@ -1,4 +1,4 @@
-"""alnico trains several networks, fuses them into one better network, and says honestly if it paid."""
+"""alnico trains several networks, fuses them into one better one, and says honestly if it paid."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name on first use, so that `import alnico` loads neither torch nor a table library."""
+    """Load a public name on first use, so that `import alnico` loads no torch."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     if name in _MODULES:

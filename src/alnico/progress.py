@@ -7,11 +7,11 @@ with phase("train", "mlp x4", total=20) as work:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, TypeAlias
 
 
 @dataclass
@@ -34,36 +34,38 @@ class Phase:
         """Tell that `steps` more are done, and optionally what is done now."""
         self.done += steps
         self.text = self.text if text is None else text
-        _listener.get().advanced(self)
+        _tell(Event("advanced", self))
 
     def say(self, text: str) -> None:
         """Set the line that stays when the phase is over."""
         self.text = text
 
 
-class Listener(Protocol):
-    """Who is told; a phase starts, advances, and finishes or fails."""
+@dataclass(frozen=True)
+class Event:
+    """Something that a listener is told.
 
-    def started(self, phase: Phase) -> None: ...
-    def advanced(self, phase: Phase) -> None: ...
-    def finished(self, phase: Phase) -> None: ...
-    def failed(self, phase: Phase) -> None: ...
-    def noted(self, name: str, text: str) -> None: ...
-    def warned(self, text: str, help: str | None) -> None: ...
+    Args:
+        what: A phase that `started`, `advanced`, `finished` or `failed`; a `note` is a fact without
+            duration; a `warning` is something carried on with that the user may regret.
+        phase: The phase, or the name and text of the note or warning.
+        help: A warning's way out.
+    """
 
-
-class _Silent:
-    """The default listener: hears nothing."""
-
-    def started(self, phase: Phase) -> None: ...
-    def advanced(self, phase: Phase) -> None: ...
-    def finished(self, phase: Phase) -> None: ...
-    def failed(self, phase: Phase) -> None: ...
-    def noted(self, name: str, text: str) -> None: ...
-    def warned(self, text: str, help: str | None) -> None: ...
+    what: Literal["started", "advanced", "finished", "failed", "note", "warning"]
+    phase: Phase
+    help: str | None = None
 
 
-_listener: ContextVar[Listener] = ContextVar("alnico_progress_listener", default=_Silent())
+Listener: TypeAlias = Callable[[Event], None]
+
+_listener: ContextVar[Listener | None] = ContextVar("alnico_progress_listener", default=None)
+
+
+def _tell(event: Event) -> None:
+    listener = _listener.get()
+    if listener is not None:
+        listener(event)
 
 
 @contextmanager
@@ -80,21 +82,20 @@ def listen(listener: Listener) -> Iterator[None]:
 def phase(name: str, text: str = "", *, total: int | None = None) -> Iterator[Phase]:
     """Tell that a piece of work starts, and at the end of the block that it is over."""
     work = Phase(name, text, total)
-    listener = _listener.get()
-    listener.started(work)
+    _tell(Event("started", work))
     try:
         yield work
     except BaseException:
-        listener.failed(work)
+        _tell(Event("failed", work))
         raise
-    listener.finished(work)
+    _tell(Event("finished", work))
 
 
 def note(name: str, text: str) -> None:
     """Tell one finished fact, e.g. `note("split", "60 / 20 / 20 by class, seed 0")`."""
-    _listener.get().noted(name, text)
+    _tell(Event("note", Phase(name, text)))
 
 
 def warn(text: str, *, help: str | None = None) -> None:
     """Tell something that was carried on with and that the user may regret."""
-    _listener.get().warned(text, help)
+    _tell(Event("warning", Phase("warning", text), help))

@@ -1,4 +1,4 @@
-"""Names -> things, with suggestions for a misspelt one; and optional packages, with their install line."""
+"""Names -> things, with suggestions for a misspelt one; optional packages and their install line."""
 
 from __future__ import annotations
 
