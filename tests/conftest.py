@@ -31,13 +31,16 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_leaks() -> Iterator[None]:
-    environment, threads = dict(os.environ), set(threading.enumerate())
+    environment, threads = _environment(), set(threading.enumerate())
     yield
-    os.environ.pop("PYTEST_CURRENT_TEST", None)
-    environment.pop("PYTEST_CURRENT_TEST", None)
-    assert dict(os.environ) == environment, "the test changed an environment variable"
+    assert _environment() == environment, "the test changed an environment variable"
     left = [t for t in set(threading.enumerate()) - threads if not t.daemon]
     assert not left, f"the test left threads behind: {left}"
+
+
+def _environment() -> dict[str, str]:
+    # pytest changes this one itself, from phase to phase
+    return {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
 
 
 @pytest.fixture

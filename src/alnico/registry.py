@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Generic, TypeVar
 
@@ -58,8 +58,8 @@ def need(package: str) -> ModuleType:
         ) from error
 
 
-class Registry(Mapping[str, T], Generic[T]):
-    """A read-mostly mapping from names to things of one kind, e.g. merge methods.
+class Registry(Generic[T]):
+    """Things of one kind by name, in the order they were added, e.g. merge methods.
 
     Args:
         kind: What is registered, in the singular, for error messages.
@@ -96,3 +96,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._things)
+
+    def values(self) -> list[T]:
+        """All things, in the order of their names."""
+        return list(self._things.values())

@@ -48,3 +48,34 @@ class Task:
     def is_classification(self) -> bool:
         """Whether the target is one of `classes`."""
         return self.kind != "regression"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network for table rows is fed with; the keys of its batch follow from the counts.
+
+    Args:
+        numbers: Columns of `batch["quantile"]` (float, in [0, 1]) and of `batch["log"]` (float,
+            standardised): the same numbers in two encodings.
+        missing: Columns of `batch["missing"]` (float, 0 or 1): where a number was missing.
+        categories: Number of ids of each column of `batch["categories"]` (int); id 0 is unseen.
+        words: Number of word ids in `batch["words"]` (int, [n, length]); id 0 is padding.
+        bag: Number of ids in `batch["bag"]` (int, [n, length], words and word pairs), weighted by
+            `batch["bag_weight"]` (float, 0 at padding).
+    """
+
+    numbers: int = 0
+    missing: int = 0
+    categories: tuple[int, ...] = ()
+    words: int = 0
+    bag: int = 0
+
+    @property
+    def has_table(self) -> bool:
+        """Whether there is anything but text."""
+        return bool(self.numbers or self.categories)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is text."""
+        return self.words > 0

@@ -1,0 +1,7 @@
+"""Public contracts: what a plug-in of each kind must keep. Each check raises AssertionError."""
+
+from __future__ import annotations
+
+from alnico.testing.methods import check_method
+
+__all__ = ["check_method"]

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alnico.checkpoint.strict_json import parse
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(value=VALUES)
+def test_what_json_writes_is_read_back(value: object) -> None:
+    assert parse(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (b"{", "Expecting property name"),
+        (b"", "Expecting value"),
+        (b"\xff{}", "can't decode byte"),
+        (b'{"a": 1, "a": 1}', "a name occurs twice"),
+        (b'{"x": [{"a": 1, "a": 2}]}', "a name occurs twice"),
+        (b"[NaN]", "NaN is no JSON"),
+        (b"[-Infinity]", "-Infinity is no JSON"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"9" * 10_000, "integer string conversion"),
+        (b"{} {}", "Extra data"),
+    ],
+)
+def test_what_is_not_sound_is_one_kind_of_error(data: bytes, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        parse(data)
