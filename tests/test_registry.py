@@ -35,11 +35,11 @@ def test_the_help_names_the_likely_one_or_the_first_few() -> None:
     assert suggest("qqq", []) == "there are none"
 
 
-def test_a_registry_is_a_mapping_that_suggests() -> None:
+def test_a_registry_keeps_its_order_and_suggests() -> None:
     kinds: Registry[int] = Registry("kind")
     assert kinds.add("soup", 1) == 1
     kinds.add("stacking", 2)
-    assert dict(kinds) == {"soup": 1, "stacking": 2}
+    assert list(kinds) == ["soup", "stacking"] and kinds.values() == [1, 2]
     assert "soup" in kinds and "soap" not in kinds and len(kinds) == 2
     with pytest.raises(UnknownNameError, match="there is no kind 'soap'\n  help: did you mean 's"):
         kinds["soap"]

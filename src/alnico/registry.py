@@ -1,4 +1,4 @@
-"""Names -> things, with suggestions for a misspelt one; optional packages and their install line."""
+"""Names -> things, with suggestions for a misspelt one; optional packages, how to install one."""
 
 from __future__ import annotations
 

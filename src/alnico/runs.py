@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from alnico.checkpoint import files, strict_json
 from alnico.checkpoint.reader import read_tensors
@@ -44,7 +45,7 @@ class Run:
     """
 
     folder: Path
-    record: Mapping[str, object]
+    record: Mapping[str, Any]
     files: Mapping[str, Mapping[str, object]]
     _checked: set[str] = field(default_factory=set, repr=False, compare=False)
 

@@ -69,11 +69,11 @@ class Architecture:
     def keys(self, inputs: Inputs) -> tuple[str, ...]:
         """The tensors of a batch that it reads."""
         if self.name == "text_gru":
-            return ("words",)
+            return ("words",) if inputs.words else ()
         bag = ("bag", "bag_weight") if inputs.bag else ()
         if self.name == "text_bag":
             return bag
-        table = (self.encoding,) if inputs.numbers else ()
+        table: tuple[str, ...] = (self.encoding,) if inputs.numbers else ()
         table += ("missing",) if inputs.missing else ()
         table += ("categories",) if inputs.categories else ()
         return table + bag if self.name == "linear" else table
@@ -99,7 +99,15 @@ def build(
         n_outputs: Width of its output.
         seed: The weights are a function of this seed and the shapes alone; the global random
             state stays as it was.
+
+    Raises:
+        RecipeError: If it reads nothing of these inputs.
     """
+    if not architecture.keys(inputs):
+        raise RecipeError(
+            f"{architecture.name} has nothing to read in {inputs}",
+            help="networks whose name begins with text_ read text, the others tables",
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return architectures[architecture.name](architecture, inputs, n_outputs)

@@ -17,9 +17,10 @@ class Linear(nn.Module):
 
     offset: Tensor
 
-    def __init__(self, _: Architecture, inputs: Inputs, n_outputs: int) -> None:
+    def __init__(self, architecture: Architecture, inputs: Inputs, n_outputs: int) -> None:
         super().__init__()
         self.inputs = inputs
+        self.encoding = architecture.encoding
         self.numbers = nn.Parameter(torch.zeros(n_outputs, inputs.numbers + inputs.missing))
         self.levels = nn.Parameter(torch.zeros(sum(inputs.categories), n_outputs))
         self.terms = nn.Parameter(torch.zeros(inputs.bag, n_outputs))
@@ -31,7 +32,7 @@ class Linear(nn.Module):
         """[n] rows -> [n, outputs]"""
         out: Tensor = self.bias
         if self.inputs.numbers:
-            numbers = [batch["log"]] + ([batch["missing"]] if self.inputs.missing else [])
+            numbers = [batch[self.encoding]] + ([batch["missing"]] if self.inputs.missing else [])
             out = out + F.linear(torch.cat(numbers, dim=-1), self.numbers)
         if self.inputs.categories:
             out = out + F.embedding(batch["categories"] + self.offset, self.levels).sum(-2)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from alnico.errors import RecipeError
 from alnico.networks._architecture import Architecture, architectures
 from alnico.types import Inputs
 
@@ -32,11 +33,13 @@ class BothWays(nn.Module):
         self.recur = nn.Parameter(torch.empty(2, width, 3 * width).uniform_(-bound, bound))
         self.recur_bias = nn.Parameter(torch.zeros(2, 1, width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., n, time, in_width] -> [..., n, time, 2 * width]"""
-        read = (
-            self.read(x).unflatten(-1, (2, 3 * self.width)).movedim(-2, -4)
-        )  # [..., 2, n, time, .]
+    def forward(self, x: Tensor, padding: Tensor) -> Tensor:
+        """[..., n, time, in_width], is it padding [..., n, time] -> [..., n, time, 2 * width]"""
+        read = self.read(x).unflatten(-1, (2, 3 * self.width)).movedim(-2, -4)
+        # at padding the state is kept: a row is read alike, however long the others of its batch
+        is_keep = torch.arange(3 * self.width, device=x.device) // self.width == 1
+        hold = torch.where(padding.unsqueeze(-1) & is_keep, math.inf, 0.0)
+        read = read + hold.unsqueeze(-4)
         forwards, backwards = read.unbind(-4)
         read = torch.stack([forwards, backwards.flip(-2)], -4)
         state = torch.zeros_like(read[..., 0, : self.width])
@@ -65,23 +68,26 @@ class TextGRU(nn.Module):
     def __init__(self, architecture: Architecture, inputs: Inputs, n_outputs: int) -> None:
         super().__init__()
         width = architecture.width
+        if width % 2:
+            raise RecipeError(
+                f"text_gru: width must be even, got {width}", help="half of it reads each way"
+            )
         self.embedding = nn.Embedding(inputs.words, width)
         nn.init.normal_(self.embedding.weight, std=0.1)  # at 1.0 it learns rows by heart
         self.dropout = nn.Dropout(architecture.dropout)
-        half = max(1, width // 2)
-        widths = [width, *[2 * half] * (architecture.depth - 1)]
-        self.layers = nn.ModuleList(BothWays(in_width, half) for in_width in widths)
-        self.head = nn.Linear(2 * half, n_outputs)
+        self.layers = nn.ModuleList(BothWays(width, width // 2) for _ in range(architecture.depth))
+        self.head = nn.Linear(width, n_outputs)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """[..., n] rows -> [..., n, outputs]"""
         words = batch["words"]
         longest = max(1, int((words != 0).sum(-1).max()))
         words = words[..., :longest]
+        padding = words == 0
         x = self.embedding(words)
         for layer in self.layers:
-            x = layer(self.dropout(x))
-        peak = x.masked_fill((words == 0).unsqueeze(-1), -1.0).amax(-2)
+            x = layer(self.dropout(x), padding)
+        peak = x.masked_fill(padding.unsqueeze(-1), -1.0).amax(-2)
         out: Tensor = self.head(self.dropout(peak))
         return out
 

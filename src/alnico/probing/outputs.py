@@ -17,7 +17,7 @@ class Outputs:
 
     Args:
         logits: Its output. [n, c]
-        features: The input of its last linear layer; of width 0 if it has none. [n, w]
+        features: The input of the linear layer that ran last; of width 0 if none did. [n, w]
     """
 
     logits: Tensor
@@ -31,35 +31,38 @@ def tap(module: nn.Module, inputs: Batch) -> Outputs:
         module: Any network whose output is [n, c].
         inputs: One batch.
     """
+    last: list[Tensor] = []
+
+    def remember(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        last[:] = args
+
     layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    seen: list[Tensor] = []
-    if not layers:
-        logits = module(inputs)
-        return Outputs(logits, logits.new_zeros(len(logits), 0))
-    handle = layers[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    handles = [layer.register_forward_pre_hook(remember) for layer in layers]
     try:
         logits = module(inputs)
     finally:
-        handle.remove()
-    features = seen[-1] if seen else logits.new_zeros(len(logits), 0)
-    return Outputs(logits, features.flatten(1))
+        for handle in handles:
+            handle.remove()
+    features = last[0].flatten(1) if last else logits.new_zeros(len(logits), 0)
+    return Outputs(logits, features)
 
 
 @torch.no_grad()
 def read_outputs(module: nn.Module, inputs: Batch, *, batch_size: int = 2_048) -> Outputs:
-    """Run a module over all rows in evaluation mode, without gradients; its mode is put back.
+    """Run a module over all rows in evaluation mode, without gradients; its modes are put back.
 
     Args:
         module: Any network whose output is [n, c].
         inputs: All rows.
         batch_size: Rows at a time; equal results need an equal batch size.
     """
-    was_training = module.training
+    training = [layer for layer in module.modules() if layer.training]
     module.eval()
     try:
         found = [tap(module, part) for part in _parts(inputs, batch_size)]
     finally:
-        module.train(was_training)
+        for layer in training:
+            layer.training = True
     return Outputs(
         torch.cat([part.logits for part in found]), torch.cat([part.features for part in found])
     )

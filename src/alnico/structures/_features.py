@@ -29,8 +29,9 @@ class Standardise(nn.Module):
     def fit_(self, parts: Parts) -> None:
         """Take mean and standard deviation from these rows; a constant unit is left as it is."""
         features = torch.cat(parts.features, 1)
-        std = features.std(0, correction=0)
-        self.mean.copy_(features.mean(0))
+        mean = features.mean(0)
+        std = (features - mean).square().mean(0).sqrt()
+        self.mean.copy_(mean)
         self.std.copy_(torch.where(std > 1e-6, std, 1.0))
 
     def forward(self, parts: Parts) -> Tensor:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from alnico.testing.methods import check_method
+from alnico.testing.structures import check_structure
 
-__all__ = ["check_method"]
+__all__ = ["check_method", "check_structure"]

@@ -1,0 +1,192 @@
+"""The leaderboard: rows ranked by validation, the test part opened once, in words if it paid."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from alnico.data.batches import Rows, n_rows, take
+from alnico.evaluation.intervals import Gain, paired_gain
+from alnico.evaluation.metrics import Metric, Target
+from alnico.fitting.members import Net, reading
+from alnico.fitting.rows import Row
+from alnico.predicting import prediction
+from alnico.probing import Outputs, read_outputs
+from alnico.structures import Parts
+from alnico.types import Inputs, Task
+
+REFERENCES = ("linear", "single", "single_refit")
+"""Kinds that fuse nothing; every other kind is a fusion."""
+
+_TIMED_ROWS = 512
+
+
+def rank(rows: Sequence[Row], metric: Metric) -> list[Row]:
+    """Best validation score first; then rows without one (test score only, or skipped)."""
+
+    def key(row: Row) -> tuple[int, float]:
+        if row.skipped is not None:
+            return 2, 0.0
+        if row.valid_score is None:
+            return 1, 0.0
+        return 0, -row.valid_score if metric.greater_is_better else row.valid_score
+
+    return sorted(rows, key=key)
+
+
+def best_single(ranked: Sequence[Row]) -> Row | None:
+    """The best single network by validation."""
+    return next((row for row in ranked if row.kind == "single" and row.skipped is None), None)
+
+
+def open_test(
+    ranked: Sequence[Row],
+    test: Rows,
+    *,
+    inputs: Inputs,
+    task: Task,
+    metric: Metric,
+    target: Target,
+    groups: NDArray[np.generic] | None,
+    seed: int,
+) -> None:
+    """Score every row on the test part, with its gain over the best single network; time it.
+
+    Args:
+        ranked: Rows in order; scores are written into them.
+        test: The encoded test part.
+        inputs: What its batch holds.
+        task: What is predicted.
+        metric: What is scored.
+        target: Class index, or value in the target's units, of each test row.
+        groups: Rows of one group are resampled together.
+        seed: Of the bootstrap.
+    """
+    said: dict[int, Outputs] = {}
+    for row in ranked:
+        if row.skipped is None and row.calibration is not None:
+            outputs = [_read(net, test, inputs, said) for net in row.nets]
+            with torch.no_grad():
+                raw = (
+                    outputs[0].logits if row.structure is None else row.structure(Parts.of(outputs))
+                )
+            row.test_prediction = prediction(row.calibration(raw), task)
+            row.test_score = float(metric.score(target, row.test_prediction))
+            row.microseconds = microseconds(row, test)
+    single = best_single(ranked)
+    for row in ranked:
+        if row.test_prediction is not None and single is not None:
+            assert single.test_prediction is not None
+            row.gain = paired_gain(
+                metric,
+                target,
+                row.test_prediction,
+                single.test_prediction,
+                groups=groups,
+                seed=seed,
+            )
+
+
+def _read(net: Net, rows: Rows, inputs: Inputs, said: dict[int, Outputs]) -> Outputs:
+    key = id(net.module)
+    if key not in said:
+        said[key] = read_outputs(net.module, reading(rows, net.architecture, inputs).inputs)
+    return said[key]
+
+
+def microseconds(row: Row, rows: Rows) -> float:
+    """Time to predict a row that is encoded already: the best of three batches."""
+    batch = take(rows.inputs, torch.arange(min(_TIMED_ROWS, n_rows(rows.inputs))))
+    network = row.network.eval()
+    times = []
+    with torch.no_grad():
+        for _ in range(3):
+            began = time.perf_counter()
+            network(batch)
+            times.append(time.perf_counter() - began)
+    return min(times) / n_rows(batch) * 1e6
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """In words, and as a flag, whether fusing paid on the test part."""
+
+    paid: bool
+    text: str
+
+
+def verdict(ranked: Sequence[Row], metric: Metric) -> Verdict:
+    """Hold the best fusion against the best single network, its refit and the linear model."""
+    single = best_single(ranked)
+    scored = [row for row in ranked if row.test_score is not None]
+    fusion = next((row for row in scored if row.kind not in REFERENCES), None)
+    if single is None or fusion is None or single.gain is None or fusion.gain is None:
+        return Verdict(False, "There is nothing to compare: no fusion was scored on the test part.")
+    paid = fusion.gain.low > 0
+    sentences = [_against_single(fusion, single, fusion.gain, metric)]
+    for kind, name in (
+        ("single_refit", "that network refitted on training + validation rows"),
+        ("linear", "the linear model"),
+    ):
+        other = next((row for row in scored if row.kind == kind), None)
+        if other is not None:
+            sentences.append(_against(fusion, other, name, metric))
+    best = scored[0]
+    if best is not fusion:
+        sentences.append(f"By validation the {best.kind} row is best, and it is what predicts.")
+    return Verdict(paid, " ".join(sentences))
+
+
+def _against_single(fusion: Row, single: Row, gain: Gain, metric: Metric) -> str:
+    interval = f"{gain.estimate:+.4f} {metric.name} [{gain.low:+.4f}, {gain.high:+.4f}]"
+    names = f"the best fusion ({fusion.kind}) against the best single network ({single.parts})"
+    if gain.low > 0:
+        return f"Fusing paid: {names}: {interval} on the test part."
+    if gain.high < 0:
+        return f"Fusing did not pay, it cost: {names}: {interval} on the test part."
+    return f"Fusing did not pay here: {names}: {interval} on the test part, within noise."
+
+
+def _against(fusion: Row, other: Row, name: str, metric: Metric) -> str:
+    assert fusion.test_score is not None
+    assert other.test_score is not None
+    gain = fusion.test_score - other.test_score
+    gain = gain if metric.greater_is_better else -gain
+    word = "better" if gain > 0 else "worse"
+    return f"It is {abs(gain):.4f} {word} than {name} ({other.test_score:.4f})."
+
+
+def as_records(ranked: Sequence[Row]) -> list[dict[str, Any]]:
+    """The leaderboard as plain values; row numbers are what `--row` takes."""
+    records = []
+    for number, row in enumerate(ranked, 1):
+        gain = row.gain
+        records.append(
+            {
+                "row": number if row.skipped is None else None,
+                "rank": number if row.valid_score is not None else None,
+                "kind": row.kind,
+                "parts": row.parts,
+                "parameters": row.n_parameters if row.skipped is None else None,
+                "valid": _plain(row.valid_score),
+                "test": _plain(row.test_score),
+                "gain": gain and _plain(gain.estimate),
+                "gain_low": gain and _plain(gain.low),
+                "gain_high": gain and _plain(gain.high),
+                "fit_seconds": round(row.seconds, 3) if row.skipped is None else None,
+                "microseconds_a_row": row.microseconds and round(row.microseconds, 2),
+                "skipped": row.skipped,
+            }
+        )
+    return records
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)

@@ -1,0 +1,179 @@
+"""A table and what is asked of it -> training and validation rows as tensors; test stays shut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alnico.data.batches import Rows
+from alnico.data.encode import Encoder, fit_encoder
+from alnico.data.leaks import Leak, find_leaks
+from alnico.data.schema import conform, infer_schema
+from alnico.data.split import Split, make_folds, split_rows
+from alnico.data.table import Table, check_finite
+from alnico.data.target import Asked, encode_target, infer_task
+from alnico.evaluation.metrics import Metric, Target, for_task
+from alnico.fitting.options import Options
+from alnico.progress import note, phase, warn
+from alnico.types import Task
+
+if TYPE_CHECKING:
+    import polars as pl
+
+N_FOLDS = 5
+WINDOW_END = "window_end"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that training and fusing need of a table.
+
+    Args:
+        table: The table itself.
+        encoder: Fitted on the training part.
+        task: What is predicted.
+        metric: What rows are ranked by.
+        split: Row numbers of the three parts.
+        train: The training part.
+        valid: The validation part.
+        folds: The fold of each validation row.
+        leaks: Columns that give the target away by themselves.
+        target: Class index, or the number in its own units, of all rows.
+    """
+
+    table: Table
+    encoder: Encoder
+    task: Task
+    metric: Metric
+    split: Split
+    train: Rows
+    valid: Rows
+    folds: Tensor
+    leaks: tuple[Leak, ...]
+    target: Target
+    groups: pl.Series | None
+
+    def open_test(self) -> Rows:
+        """Encode the test part; called once, when nothing is left to choose."""
+        return _rows(self.table.frame, self.encoder, self.target, self.task, self.split.test)
+
+    def test_groups(self) -> NDArray[np.generic] | None:
+        """The group of each test row, if rows come in groups."""
+        return None if self.groups is None else self.groups.to_numpy()[self.split.test]
+
+
+def prepare(table: Table, options: Options) -> Prepared:
+    """Find types, target and parts, look for leaks, and fit the encodings on the training part.
+
+    Raises:
+        DataError: If the table, a column or the target cannot be used.
+        UnknownNameError: If a column or metric that was named does not exist.
+    """
+    frame = table.frame
+    window_end = _window_end(frame, options)
+    schema = infer_schema(
+        frame,
+        target=options.target,
+        drop=options.drop,
+        text=options.text,
+        category=options.category,
+        group=options.group,
+        time=options.time_column,
+        window_end=window_end,
+    )
+    task, sentence = infer_task(
+        frame[options.target], task=cast(Asked, options.task), positive=options.positive
+    )
+    metric = for_task(options.metric, task)
+    note("table", f"{frame.height:,} rows, {schema.summary()}".replace(",", " ", 1))
+    note("target", sentence)
+    target = encode_target(frame[options.target], task)
+    check_finite(frame, [c.name for c in schema.columns if c.type == "number"])
+    groups = frame[options.group] if options.group else None
+    split = split_rows(
+        target,
+        is_classification=task.is_classification,
+        seed=options.seed,
+        groups=groups,
+        times=frame[options.time_column] if options.time_column else None,
+        window_end=frame[window_end] if window_end else None,
+    )
+    note("split", f"{split.how}; the test part is opened once, at the end")
+    leaks = find_leaks(frame[split.train], schema, target[split.train], task, seed=options.seed)
+    for leak in leaks:
+        warn(
+            f"column {leak.column!r} gives {options.target!r} away by itself: "
+            f"{leak.metric} {leak.score:.3f} from this column alone",
+            help=f"if it is not known when you predict: --drop {leak.column!r}",
+        )
+    task = _units(task, target[split.train])
+    with phase("encode", "learning the encodings from the training part") as work:
+        encoder = fit_encoder(conform(frame[split.train], schema, source=table.source), schema)
+        train = _rows(frame, encoder, target, task, split.train)
+        valid = _rows(frame, encoder, target, task, split.valid)
+        work.say(_what(encoder))
+    folds = make_folds(
+        target[split.valid],
+        n_folds=N_FOLDS,
+        seed=options.seed,
+        is_classification=task.is_classification,
+        groups=None if groups is None else groups[split.valid],
+    )
+    return Prepared(
+        table,
+        encoder,
+        task,
+        metric,
+        split,
+        train,
+        valid,
+        torch.from_numpy(folds),
+        tuple(leaks),
+        target,
+        groups,
+    )
+
+
+def _window_end(frame: pl.DataFrame, options: Options) -> str | None:
+    if options.window_end is None and options.time_column and WINDOW_END in frame.columns:
+        return WINDOW_END
+    return options.window_end
+
+
+def _units(task: Task, target: Target) -> Task:
+    if task.is_classification:
+        return task
+    return replace(task, center=float(target.mean()), scale=float(target.std()) or 1.0)
+
+
+def _rows(
+    frame: pl.DataFrame,
+    encoder: Encoder,
+    target: Target,
+    task: Task,
+    index: NDArray[np.int64],
+) -> Rows:
+    inputs = encoder.encode(conform(frame[index], encoder.schema, source="the table"))
+    values = torch.from_numpy(target[index])
+    if not task.is_classification:
+        values = ((values.double() - task.center) / task.scale).float()
+    return Rows(inputs, values)
+
+
+def _what(encoder: Encoder) -> str:
+    inputs = encoder.inputs
+    found = []
+    if inputs.numbers:
+        found.append(f"{inputs.numbers} numbers (quantile and log1p)")
+    if inputs.categories:
+        levels = sum(inputs.categories) - len(inputs.categories)
+        found.append(f"{len(inputs.categories)} categories ({levels} levels)")
+    if encoder.vocabulary:
+        words = encoder.vocabulary
+        found.append(f"text ({len(words.words):,} words, {len(words.pairs):,} pairs)")
+    return ", ".join(found)

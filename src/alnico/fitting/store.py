@@ -1,0 +1,186 @@
+"""Trained groups of a run that is not finished, kept beside its folder so that it can go on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from alnico.checkpoint.files import new_file
+from alnico.checkpoint.reader import read_tensors
+from alnico.checkpoint.writer import write_tensors
+from alnico.data.batches import Rows
+from alnico.errors import DataError, OutputError, RunFolderError
+from alnico.fitting.members import Member, Net, TrainedGroup, reading
+from alnico.fitting.options import Options
+from alnico.fitting.plan import Group
+from alnico.networks import build
+from alnico.probing import read_outputs
+from alnico.runs import RUN, read_run
+from alnico.training import Epoch
+from alnico.types import Inputs, StateDict, Task
+
+_NETS = ("net", "ema", "swa")
+
+
+class Store:
+    """The folder `OUT.partial`: what was asked, and every group as soon as it is trained.
+
+    Args:
+        out: The run folder that will come of it.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.folder = out.with_name(out.name + ".partial")
+        self._goes_on = False
+
+    def check(self, *, force: bool) -> None:
+        """Make sure that a new run may be written here; writes nothing.
+
+        Raises:
+            OutputError: If there is a run already, finished or not, and not `force`.
+        """
+        for there in (self.out, self.folder):
+            if there.exists() and not force:
+                raise OutputError(f"{there} is there already", help=_ways_out(there, self.out))
+        if self.out.exists() and not (self.out / RUN).is_file():
+            raise OutputError(
+                f"{self.out} is there and is not a run folder; it is left alone",
+                help="choose another -o",
+            )
+
+    def begin(self, options: Options, digest: str) -> None:
+        """Note what is asked, and forget what another run left here; a resumed run goes on.
+
+        Raises:
+            OutputError: If the folder cannot be made.
+        """
+        if self._goes_on:
+            return
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder} cannot be made: {error.strerror}", help="choose another -o"
+            ) from error
+        self._write("asked.json", {"options": options.to_json(), "digest": digest})
+
+    def resume(self, digest: str) -> Options:
+        """What was asked of the run that goes on; its groups will not be trained again.
+
+        Raises:
+            RunFolderError: If there is nothing to go on with, or the test part was opened.
+            DataError: If the table is another one.
+        """
+        if (self.out / RUN).is_file() and read_run(self.out).record.get("test_opened"):
+            raise RunFolderError(
+                f"{self.out} is finished: its test part was opened, and a test part is opened once",
+                help="start a new run with another -o",
+            )
+        path = self.folder / "asked.json"
+        if not path.is_file():
+            raise RunFolderError(
+                f"there is nothing to go on with: {self.folder} is missing",
+                help="start it without --resume",
+            )
+        asked = json.loads(path.read_text("utf-8"))
+        if asked["digest"] != digest:
+            raise DataError(
+                "the table is not the one that this run began with (its hash differs)",
+                help="give the same table, or start a new run",
+            )
+        self._goes_on = True
+        return Options.from_json(asked["options"])
+
+    def end(self) -> None:
+        """The run is finished: nothing is left to go on with."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def save(self, group: Group, trained: TrainedGroup) -> None:
+        """Keep a trained group."""
+        tensors: StateDict = {}
+        members: list[dict[str, Any]] = []
+        for i, member in enumerate(trained.members):
+            for name in _NETS:
+                net: Net | None = getattr(member, name)
+                if net is not None:
+                    state = net.module.state_dict()
+                    tensors |= {f"{i}.{name}.{key}": value for key, value in state.items()}
+            members.append(
+                {
+                    "best_epoch": member.best_epoch,
+                    "history": [asdict(epoch) for epoch in member.history],
+                    "stopped": member.stopped,
+                    "seconds": member.seconds,
+                }
+            )
+        write_tensors(self.folder / f"{group.name}.safetensors", tensors)
+        how = {"way": trained.way, "why": trained.why, "seconds": trained.seconds}
+        self._write(f"{group.name}.json", {"group": asdict(group), "members": members, **how})
+
+    def load(self, group: Group, valid: Rows, inputs: Inputs, task: Task) -> TrainedGroup | None:
+        """A group that was trained already, or None."""
+        path = self.folder / f"{group.name}.json"
+        if not path.is_file():
+            return None
+        record = json.loads(path.read_text("utf-8"))
+        if record["group"] != json.loads(json.dumps(asdict(group))):
+            return None
+        tensors = read_tensors(self.folder / f"{group.name}.safetensors")
+        rows = reading(valid, group.architecture, inputs)
+
+        def net(i: int, name: str) -> Net | None:
+            prefix = f"{i}.{name}."
+            state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            if not state:
+                return None
+            module = build(group.architecture, inputs, task.n_outputs)
+            module.load_state_dict(state)
+            return Net(group.architecture, module.eval())
+
+        members = tuple(
+            _member(group, i, kept, partial(net, i), rows)
+            for i, kept in enumerate(record["members"])
+        )
+        return TrainedGroup(members, record["way"], record["why"], record["seconds"])
+
+    def _write(self, name: str, record: dict[str, Any]) -> None:
+        with new_file(self.folder / name, force=True) as path:
+            Path(path).write_text(json.dumps(record), "utf-8")
+
+
+def _member(
+    group: Group, i: int, kept: dict[str, Any], net: Callable[[str], Net | None], rows: Rows
+) -> Member:
+    own = net("net")
+    assert own is not None
+    module: nn.Module = own.module
+    return Member(
+        name=f"{group.name}.{i}",
+        group=group,
+        net=own,
+        setting=group.settings[i],
+        start=group.starts[i],
+        ema=net("ema"),
+        swa=net("swa"),
+        best_epoch=kept["best_epoch"],
+        history=tuple(Epoch(**epoch) for epoch in kept["history"]),
+        stopped=kept["stopped"],
+        outputs=read_outputs(module, rows.inputs),
+        seconds=kept["seconds"],
+    )
+
+
+def _ways_out(there: Path, out: Path) -> str:
+    if there == out:
+        return "choose another -o, or --force to replace it"
+    return "go on with --resume, choose another -o, or --force to start anew"

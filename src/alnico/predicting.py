@@ -1,0 +1,212 @@
+"""A run folder -> a predictor: its schema, its encoder, and the network of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alnico.data.encode import Encoder
+from alnico.data.schema import conform
+from alnico.data.table import Table, read_table
+from alnico.data.target import encode_target
+from alnico.errors import RecipeError, RunFolderError
+from alnico.evaluation.calibration import Calibration
+from alnico.evaluation.metrics import for_task, metrics
+from alnico.fusing import Fused
+from alnico.networks import Architecture, build
+from alnico.probing import read_outputs
+from alnico.runs import MEMBERS, MODEL, Run, read_run
+from alnico.structures import structures
+from alnico.types import Inputs, StateDict, Task
+
+if TYPE_CHECKING:
+    import polars as pl
+    from narwhals.typing import IntoFrame
+
+    Readable: TypeAlias = str | PathLike[str] | IntoFrame | Table
+
+
+def load(run: str | PathLike[str], *, row: int | None = None) -> Predictor:
+    """Open a run folder for prediction.
+
+    Args:
+        run: The folder that `alnico fit` wrote.
+        row: The leaderboard row that predicts; None takes the best by validation.
+
+    Raises:
+        RunFolderError: If it is not a run folder, or a file in it was changed.
+        RecipeError: If there is no such row.
+
+    Example:
+        >>> import alnico
+        >>> model = alnico.load("run/")                       # doctest: +SKIP
+        >>> model.predict("new.csv")                          # doctest: +SKIP
+    """
+    return Predictor(read_run(Path(run)), row=row)
+
+
+class Predictor:
+    """The network of one leaderboard row, with all it takes to feed it a table.
+
+    Args:
+        run: An open run folder.
+        row: The number of the row; None takes the best by validation.
+    """
+
+    def __init__(self, run: Run, *, row: int | None = None) -> None:
+        record = run.record
+        try:
+            self._read(run, record, row)
+        except (KeyError, TypeError, IndexError, RuntimeError) as error:
+            raise RunFolderError(
+                f"{run.folder}: run.json and the networks do not fit together ({error})",
+                help="restore the folder from where it was written",
+            ) from error
+
+    def _read(self, run: Run, record: Mapping[str, Any], row: int | None) -> None:
+        task = record["task"]
+        self.task = Task(**{**task, "classes": tuple(task["classes"])})
+        self.target: str = record["options"]["target"]
+        self.metric: str = record["metric"]
+        self.leaderboard: list[dict[str, Any]] = record["rows"]
+        self.row = _find_row(self.leaderboard, row)
+        tensors = run.tensors(MODEL)
+        if self.row["row"] != 1:
+            tensors = tensors | run.tensors(MEMBERS)
+        self.encoder = Encoder.from_json(record["encoder"], _under(tensors, "encoder"))
+        self.network, self.calibration = _rebuild(
+            self.row, record["networks"], tensors, self.encoder.inputs, self.task
+        )
+
+    def predict(self, table: Readable) -> NDArray[Any]:
+        """The most likely class of each row, or its predicted number.
+
+        Args:
+            table: A path, or a Polars or pandas frame; the target column is not needed.
+        """
+        scores = self.scores(table)
+        return labels(scores, self.task)
+
+    def predict_proba(self, table: Readable) -> NDArray[np.float64]:
+        """Calibrated probabilities of the classes, in the order of `task.classes`. -> [n, c]
+
+        Raises:
+            RecipeError: If the run is a regression.
+        """
+        if not self.task.is_classification:
+            raise RecipeError("a regression has no probabilities", help="use predict")
+        return self.scores(table)
+
+    def scores(self, table: Readable) -> NDArray[np.float64]:
+        """Probabilities [n, c] of a classification, values [n] of a regression."""
+        opened = _opened(table)
+        frame = conform(opened.frame, self.encoder.schema, source=opened.source)
+        raw = read_outputs(self.network, self.encoder.encode(frame)).logits
+        return prediction(self.calibration(raw), self.task)
+
+    def as_frame(self, table: Readable, *, keep: bool = False) -> pl.DataFrame:
+        """Predictions as a table, rows in order.
+
+        Args:
+            table: A path or a frame.
+            keep: Put the input's columns in front.
+
+        Returns:
+            Columns `prediction`, and `probability_<class>` for each class.
+        """
+        import polars as pl
+
+        opened = _opened(table)
+        scores = self.scores(opened)
+        columns = {"prediction": labels(scores, self.task)}
+        if self.task.is_classification:
+            names = (f"probability_{name}" for name in self.task.classes)
+            columns |= dict(zip(names, scores.T, strict=True))
+        made = pl.DataFrame(columns)
+        if not keep:
+            return made
+        taken = [name for name in made.columns if name in opened.frame.columns]
+        if taken:
+            raise RecipeError(
+                f"the input has columns named like predictions: {', '.join(taken)}",
+                help="rename them, or leave out --keep",
+            )
+        return pl.concat([opened.frame, made], how="horizontal")
+
+    def evaluate(self, table: Readable) -> dict[str, float]:
+        """Every metric of the task on a labelled table.
+
+        Args:
+            table: A path or a frame with the target column.
+        """
+        opened = _opened(table)
+        if self.target not in opened.frame.columns:
+            raise RecipeError(
+                f"{opened.source} has no column {self.target!r} to evaluate against",
+                help="use predict for rows without a target",
+            )
+        target = encode_target(opened.frame[self.target], self.task)
+        scores = self.scores(opened)
+        fitting = [for_task(self.metric, self.task)]
+        fitting += [m for m in metrics.values() if self.task.kind in m.tasks and m not in fitting]
+        return {metric.name: float(metric.score(target, scores)) for metric in fitting}
+
+
+def _opened(table: Readable) -> Table:
+    return table if isinstance(table, Table) else read_table(table)
+
+
+def prediction(calibrated: Tensor, task: Task) -> NDArray[np.float64]:
+    """Calibrated outputs [n, c] -> probabilities [n, c], or values [n] in the target's units."""
+    if task.is_classification:
+        return torch.softmax(calibrated.double(), -1).numpy()
+    return calibrated.squeeze(-1).double().numpy() * task.scale + task.center
+
+
+def labels(scores: NDArray[np.float64], task: Task) -> NDArray[Any]:
+    """Probabilities [n, c] -> the likeliest label of each row [n]; values stay as they are."""
+    if not task.is_classification:
+        return scores
+    found: NDArray[Any] = np.asarray(task.classes)[scores.argmax(1)]
+    return found
+
+
+def _find_row(rows: list[dict[str, Any]], number: int | None) -> dict[str, Any]:
+    wanted = 1 if number is None else number
+    for row in rows:
+        if row["row"] == wanted:
+            return row
+    have = [row["row"] for row in rows if row["row"] is not None]
+    raise RecipeError(f"there is no row {wanted}", help=f"rows are {min(have)} to {max(have)}")
+
+
+def _under(tensors: StateDict, prefix: str) -> StateDict:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _rebuild(
+    row: Mapping[str, Any],
+    networks: list[dict[str, Any]],
+    tensors: StateDict,
+    inputs: Inputs,
+    task: Task,
+) -> tuple[Fused, Calibration]:
+    members = []
+    for number in row["networks"]:
+        module = build(Architecture(**networks[number]), inputs, task.n_outputs)
+        module.load_state_dict(_under(tensors, f"network.{number}"))
+        members.append(module)
+    own = _under(tensors, f"row.{row['row']}")
+    structure = None
+    if row["structure"] is not None:
+        structure = structures[row["structure"]["name"]](**row["structure"]["settings"])
+        structure.load_state_dict(_under(own, "structure"))
+    return Fused(members, structure).eval(), Calibration(own["scale"], own["offset"])
