@@ -10,7 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.linear_model
 import torch
+import torch._dynamo
+
+# both set environment variables of their own when they are first used, which is no test's fault
+assert sklearn.linear_model is not None
+assert torch._dynamo is not None
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -18,6 +24,7 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     torch.manual_seed(0)
+    torch.set_num_threads(1)  # tests are many small steps, which two threads only slow down
     np.random.seed(0)
 
 

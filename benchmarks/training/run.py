@@ -1,6 +1,6 @@
 """Eight members trained together, beside eight in a loop and beside one: time of an epoch.
 
-    python benchmarks/training/run.py            # about two minutes; writes results.json
+    python benchmarks/training/run.py            # three minutes; writes results.json
 
 Every ratio is of times measured in turns in one process, so that whatever else the machine does
 hits all alike; the median over the turns is shown.
@@ -25,7 +25,7 @@ from alnico.training import Setting, train
 N_MEMBERS = 8
 N_ROWS = 8192
 N_INPUTS = 40
-TURNS = 9
+TURNS = 7
 MIX = ("adamw", "adamw", "adam", "adam", "sgd", "sgd", "nadam", "rmsprop")
 
 

@@ -18,7 +18,7 @@ from alnico.data.table import Table, read_table
 from alnico.data.target import encode_target
 from alnico.errors import RecipeError, RunFolderError
 from alnico.evaluation.calibration import Calibration
-from alnico.evaluation.metrics import for_task, metrics
+from alnico.evaluation.evaluate import evaluate
 from alnico.fusing import Fused
 from alnico.networks import Architecture, build
 from alnico.probing import read_outputs
@@ -153,10 +153,7 @@ class Predictor:
                 help="use predict for rows without a target",
             )
         target = encode_target(opened.frame[self.target], self.task)
-        scores = self.scores(opened)
-        fitting = [for_task(self.metric, self.task)]
-        fitting += [m for m in metrics.values() if self.task.kind in m.tasks and m not in fitting]
-        return {metric.name: float(metric.score(target, scores)) for metric in fitting}
+        return evaluate(target, self.scores(opened), self.task)
 
 
 def _opened(table: Readable) -> Table:

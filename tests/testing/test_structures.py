@@ -44,7 +44,7 @@ class Random(Shift):
     @classmethod
     def learn(cls, parts, target, task):
         fitted = Shift.learn.__func__(cls, parts, target, task)
-        fitted.by.data += 1e-6 * torch.rand(())
+        fitted.structure.by.data += 1e-6 * torch.rand(())
         return fitted
 
 
@@ -55,7 +55,7 @@ class Remembering(Shift):
     def learn(cls, parts, target, task):
         cls.seen += 1
         fitted = Shift.learn.__func__(cls, parts, target, task)
-        fitted.by.data += 1e-6 * cls.seen
+        fitted.structure.by.data += 1e-6 * cls.seen
         return fitted
 
 
@@ -166,7 +166,9 @@ def test_a_structure_of_ones_own_that_keeps_the_contract_passes() -> None:
     ],
 )
 def test_a_broken_promise_is_named(broken: type[Structure], fault: str) -> None:
-    with pytest.raises(AssertionError, match=rf"{fault}.*\(binary, features of widths \[5, 3, 0\]"):
+    with pytest.raises(
+        AssertionError, match=rf"(?s){fault}.*\(binary, features of widths \[5, 3, 0\]"
+    ):
         check_structure(broken)
 
 
@@ -174,8 +176,8 @@ def test_a_broken_promise_is_named(broken: type[Structure], fault: str) -> None:
 def test_the_members_of_the_example_know_something(task: Task) -> None:
     parts, target = example(task, (5, 3, 0), seed=0)
     assert parts.widths == [5, 3, 0]
-    for logits in parts.logits:
-        if task.is_classification:
-            assert (logits.argmax(1) == target).float().mean() > 1.4 / task.n_outputs
-        else:
-            assert torch.corrcoef(torch.stack([logits[:, 0], target]))[0, 1] > 0.4
+    together = parts.logits.mean(0)
+    if task.is_classification:
+        assert (together.argmax(1) == target).float().mean() > 1.3 / task.n_outputs
+    else:
+        assert torch.corrcoef(torch.stack([together[:, 0], target]))[0, 1] > 0.6

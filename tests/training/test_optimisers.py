@@ -100,8 +100,8 @@ def test_the_registry_holds_the_five_of_the_recipe() -> None:
 
 
 def test_an_unknown_optimiser_points_to_the_right_one() -> None:
-    with pytest.raises(UnknownNameError, match="no optimiser 'adamv'") as caught:
-        Setting("adamv")
+    with pytest.raises(UnknownNameError, match="no optimiser 'adamwx'") as caught:
+        Setting("adamwx")
     assert caught.value.help == "did you mean 'adamw'?"
 
 

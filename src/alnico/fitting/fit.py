@@ -12,13 +12,14 @@ from alnico.data.table import Table
 from alnico.errors import RecipeError
 from alnico.fitting.clock import Clock
 from alnico.fitting.kinds import Bench, kinds
-from alnico.fitting.leaderboard import Verdict, as_records, best_single, open_test, rank, verdict
+from alnico.fitting.leaderboard import as_records, best_single, open_test, rank
 from alnico.fitting.members import Member, Net, TrainedGroup, retrain, train_group
 from alnico.fitting.options import Options
 from alnico.fitting.plan import Group, first_pass, later_passes
 from alnico.fitting.prepare import Prepared, prepare
 from alnico.fitting.rows import Row, calibrate
 from alnico.fitting.store import Store
+from alnico.fitting.verdict import Verdict, verdict
 from alnico.progress import phase, warn
 
 REFIT = "single_refit"
@@ -98,6 +99,7 @@ def fit_table(table: Table, options: Options, *, store: Store | None = None) -> 
             _try_kinds(fitted, ["single"], Clock(None))
         for row in fitted.rows:  # all test scores are computed, or none
             row.test_score = row.gain = row.test_prediction = None
+            row.test_scores = {}
     fitted.seconds = clock.elapsed
     return fitted
 
@@ -244,15 +246,22 @@ def _open_test(fitted: Fitted) -> None:
     prepared = fitted.prepared
     with phase("test", "opening the test part") as work:
         test: Rows = prepared.open_test()
+        target = prepared.target[prepared.split.test]
         open_test(
             fitted.rows,
             test,
             inputs=prepared.encoder.inputs,
             task=prepared.task,
             metric=prepared.metric,
-            target=prepared.target[prepared.split.test],
+            target=target,
             groups=prepared.test_groups(),
             seed=fitted.options.seed,
         )
-        fitted.verdict = verdict(fitted.rows, prepared.metric)
+        fitted.verdict = verdict(
+            fitted.rows,
+            metric=prepared.metric,
+            target=target,
+            groups=prepared.test_groups(),
+            seed=fitted.options.seed,
+        )
         work.say(f"opened once: {len(test):,} rows, {prepared.metric.name} of every row")

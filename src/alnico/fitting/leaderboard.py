@@ -1,11 +1,10 @@
-"""The leaderboard: rows ranked by validation, the test part opened once, in words if it paid."""
+"""The leaderboard: rows ranked by validation, scored on the test part when it is opened, once."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from alnico.data.batches import Rows, n_rows, take
-from alnico.evaluation.intervals import Gain, paired_gain
+from alnico.evaluation.evaluate import evaluate
+from alnico.evaluation.intervals import paired_gain
 from alnico.evaluation.metrics import Metric, Target
 from alnico.fitting.members import Net, reading
 from alnico.fitting.rows import Row
@@ -21,9 +21,6 @@ from alnico.predicting import prediction
 from alnico.probing import Outputs, read_outputs
 from alnico.structures import Parts
 from alnico.types import Inputs, Task
-
-REFERENCES = ("linear", "single", "single_refit")
-"""Kinds that fuse nothing; every other kind is a fusion."""
 
 _TIMED_ROWS = 512
 
@@ -79,6 +76,7 @@ def open_test(
                 )
             row.test_prediction = prediction(row.calibration(raw), task)
             row.test_score = float(metric.score(target, row.test_prediction))
+            row.test_scores = evaluate(target, row.test_prediction, task)
             row.microseconds = microseconds(row, test)
     single = best_single(ranked)
     for row in ranked:
@@ -114,55 +112,6 @@ def microseconds(row: Row, rows: Rows) -> float:
     return min(times) / n_rows(batch) * 1e6
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """In words, and as a flag, whether fusing paid on the test part."""
-
-    paid: bool
-    text: str
-
-
-def verdict(ranked: Sequence[Row], metric: Metric) -> Verdict:
-    """Hold the best fusion against the best single network, its refit and the linear model."""
-    single = best_single(ranked)
-    scored = [row for row in ranked if row.test_score is not None]
-    fusion = next((row for row in scored if row.kind not in REFERENCES), None)
-    if single is None or fusion is None or single.gain is None or fusion.gain is None:
-        return Verdict(False, "There is nothing to compare: no fusion was scored on the test part.")
-    paid = fusion.gain.low > 0
-    sentences = [_against_single(fusion, single, fusion.gain, metric)]
-    for kind, name in (
-        ("single_refit", "that network refitted on training + validation rows"),
-        ("linear", "the linear model"),
-    ):
-        other = next((row for row in scored if row.kind == kind), None)
-        if other is not None:
-            sentences.append(_against(fusion, other, name, metric))
-    best = scored[0]
-    if best is not fusion:
-        sentences.append(f"By validation the {best.kind} row is best, and it is what predicts.")
-    return Verdict(paid, " ".join(sentences))
-
-
-def _against_single(fusion: Row, single: Row, gain: Gain, metric: Metric) -> str:
-    interval = f"{gain.estimate:+.4f} {metric.name} [{gain.low:+.4f}, {gain.high:+.4f}]"
-    names = f"the best fusion ({fusion.kind}) against the best single network ({single.parts})"
-    if gain.low > 0:
-        return f"Fusing paid: {names}: {interval} on the test part."
-    if gain.high < 0:
-        return f"Fusing did not pay, it cost: {names}: {interval} on the test part."
-    return f"Fusing did not pay here: {names}: {interval} on the test part, within noise."
-
-
-def _against(fusion: Row, other: Row, name: str, metric: Metric) -> str:
-    assert fusion.test_score is not None
-    assert other.test_score is not None
-    gain = fusion.test_score - other.test_score
-    gain = gain if metric.greater_is_better else -gain
-    word = "better" if gain > 0 else "worse"
-    return f"It is {abs(gain):.4f} {word} than {name} ({other.test_score:.4f})."
-
-
 def as_records(ranked: Sequence[Row]) -> list[dict[str, Any]]:
     """The leaderboard as plain values; row numbers are what `--row` takes."""
     records = []
@@ -177,6 +126,7 @@ def as_records(ranked: Sequence[Row]) -> list[dict[str, Any]]:
                 "parameters": row.n_parameters if row.skipped is None else None,
                 "valid": _plain(row.valid_score),
                 "test": _plain(row.test_score),
+                "test_scores": row.test_scores,
                 "gain": gain and _plain(gain.estimate),
                 "gain_low": gain and _plain(gain.low),
                 "gain_high": gain and _plain(gain.high),

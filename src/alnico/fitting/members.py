@@ -16,7 +16,7 @@ from alnico.fitting.plan import Group
 from alnico.networks import Architecture, build
 from alnico.probing import Outputs, read_outputs
 from alnico.structures import row_loss
-from alnico.training import Epoch, Setting, Trained, train
+from alnico.training import Asked, Epoch, Setting, Trained, train
 from alnico.types import Inputs, StateDict, Task
 
 
@@ -70,7 +70,7 @@ class TrainedGroup:
     """The members of a group, and the way they were trained in."""
 
     members: tuple[Member, ...]
-    way: str
+    way: Asked
     why: str
     seconds: float
 
@@ -90,7 +90,7 @@ def train_group(
     *,
     inputs: Inputs,
     task: Task,
-    way: str,
+    way: Asked,
     deadline: float | None = None,
 ) -> TrainedGroup:
     """Train the members of a group together.
@@ -128,7 +128,7 @@ def train_group(
     return TrainedGroup(members, training.way, training.why, seconds)
 
 
-def retrain(member: Member, rows: Rows, *, inputs: Inputs, task: Task, way: str) -> Net:
+def retrain(member: Member, rows: Rows, *, inputs: Inputs, task: Task, way: Asked) -> Net:
     """Train a member's network again, on other rows, for as many epochs as were best for it."""
     group = member.group
     rows = reading(rows, group.architecture, inputs)
@@ -161,7 +161,7 @@ def _mean_loss(output: Tensor, target: Tensor, *, task: Task) -> Tensor:
     return row_loss(output, target, task).mean()
 
 
-def _starts(group: Group, rows: Rows, inputs: Inputs, task: Task, way: str) -> list[nn.Module]:
+def _starts(group: Group, rows: Rows, inputs: Inputs, task: Task, way: Asked) -> list[nn.Module]:
     """One network for each member; those of a family begin from the same warm one."""
     found: dict[int, nn.Module] = {}
     shared = {start for start, n in Counter(group.starts).items() if n > 1}
@@ -176,7 +176,7 @@ def _starts(group: Group, rows: Rows, inputs: Inputs, task: Task, way: str) -> l
 
 
 def _warm(
-    module: nn.Module, group: Group, setting: Setting, rows: Rows, task: Task, way: str
+    module: nn.Module, group: Group, setting: Setting, rows: Rows, task: Task, way: Asked
 ) -> nn.Module:
     """One epoch at a constant rate."""
     training = train(

@@ -33,6 +33,7 @@ class Row:
         skipped: Why there is no network, if there is none.
         valid_score: By the run's metric, of calibrated out-of-fold predictions.
         test_score: By the run's metric; None until the test part is opened.
+        test_scores: By every metric of the task.
         gain: Over the best single network, on the test part.
         microseconds: To predict one row, encoded already.
         test_prediction: Probabilities [n, c], or values [n].
@@ -48,6 +49,7 @@ class Row:
     calibration: Calibration | None = None
     valid_score: float | None = None
     test_score: float | None = None
+    test_scores: dict[str, float] = field(default_factory=dict)
     gain: Gain | None = None
     microseconds: float | None = None
     valid_prediction: NDArray[np.float64] | None = field(default=None, repr=False)

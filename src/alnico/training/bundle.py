@@ -108,7 +108,7 @@ class Bundle:
         return {name: b.detach().clone() for name, b in self.modules[row].named_buffers()}
 
     def keep_(self, rows: Sequence[int]) -> None:
-        """Go on with the members of these rows alone."""
+        """Go on with the members of these rows alone, at least one."""
         self.members = [self.members[row] for row in rows]
         self.modules = [self.modules[row] for row in rows]
         self.flat = self.flat[torch.tensor(rows, dtype=torch.int64, device=self.flat.device)]

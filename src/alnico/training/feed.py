@@ -11,11 +11,15 @@ from torch import Tensor
 
 from alnico.data.batches import Rows, epoch_order, map_batch, n_batches, n_rows, spread
 from alnico.errors import DataError
+from alnico.training.optimisers import Setting
 from alnico.types import Batch
 
 Data: TypeAlias = Rows | Iterable[tuple[Batch, Tensor]]
 Deal: TypeAlias = Callable[[Sequence[int]], tuple[Batch, Tensor]]
 """Members -> the batch of each for one step: inputs [k, n, ...], target [k, n, ...]."""
+
+Watch: TypeAlias = Callable[[], Iterator[tuple[Batch, Tensor]]]
+"""Gives the validation batches, each time anew."""
 
 
 class RowsFeed:
@@ -30,9 +34,14 @@ class RowsFeed:
     def __init__(self, rows: Rows, *, batch_size: int, seeds: Sequence[int]) -> None:
         self._rows = rows
         self._batch_size = batch_size
+        self._seeds = seeds
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._epochs = 0
         self.n_batches = n_batches(len(rows), batch_size)
+
+    def anew(self) -> RowsFeed:
+        """The same feed before its first epoch."""
+        return RowsFeed(self._rows, batch_size=self._batch_size, seeds=self._seeds)
 
     def epoch(self, members: Sequence[int]) -> Iterator[Deal]:
         """The steps of one epoch for the members still training."""
@@ -71,6 +80,10 @@ class LoaderFeed:
         self._device = device
         self.n_batches = _count(loader)
 
+    def anew(self) -> LoaderFeed:
+        """Itself: a loader begins anew with each epoch."""
+        return self
+
     def epoch(self, members: Sequence[int]) -> Iterator[Deal]:
         """The steps of one epoch."""
         for inputs, target in batches(self._loader, self._device):
@@ -83,16 +96,20 @@ class LoaderFeed:
             yield deal
 
 
+Feed: TypeAlias = RowsFeed | LoaderFeed
+
+
 def make_feed(
-    data: Data, *, batch_size: int, seeds: Sequence[int], device: torch.device
-) -> RowsFeed | LoaderFeed:
+    data: Data, settings: Sequence[Setting], *, batch_size: int, device: torch.device
+) -> Feed:
     """Look at what the user gave, and feed from it.
 
     Raises:
         DataError: If there is nothing in it, or it can be read only once.
     """
-    feed: RowsFeed | LoaderFeed
+    feed: Feed
     if isinstance(data, Rows):
+        seeds = [setting.seed for setting in settings]
         feed = RowsFeed(data.to(device), batch_size=batch_size, seeds=seeds)
     else:
         feed = LoaderFeed(repeatable(data), device=device)
@@ -101,9 +118,7 @@ def make_feed(
     return feed
 
 
-def valid_batches(
-    data: Data, *, batch_size: int, device: torch.device
-) -> Callable[[], Iterator[tuple[Batch, Tensor]]]:
+def valid_batches(data: Data, *, batch_size: int, device: torch.device) -> Watch:
     """What gives the validation batches, each time anew; rows of like length together.
 
     Raises:

@@ -1,11 +1,10 @@
-"""Train many members at once: epochs, early stopping, the best weights of each."""
+"""Train many members at once: what is asked for, checked, and put together."""
 
 from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +14,14 @@ from alnico.registry import suggest
 from alnico.training.averaging import Averages
 from alnico.training.bundle import trainable
 from alnico.training.course import Course
-from alnico.training.feed import Data, LoaderFeed, RowsFeed, make_feed, valid_batches
+from alnico.training.epochs import Factors, OnEpoch, run_epochs
+from alnico.training.feed import Data, Feed, make_feed, valid_batches
 from alnico.training.learner import Learner, Loss, drawing_from
 from alnico.training.optimisers import Setting
-from alnico.training.records import Epoch, Stop, Training
-from alnico.training.schedule import Schedule, schedules
+from alnico.training.records import Training
+from alnico.training.schedule import schedules
 from alnico.training.ways import ASKED, Asked, choose, learners
 from alnico.types import Batch
-
-OnEpoch: TypeAlias = Callable[[int, Mapping[int, Epoch]], None]
-"""(epoch, {member: its epoch}) after each epoch, for the members that took part."""
 
 _EMA_EVERY = 8  # steps: a small share of a step's cost, and 1/8 of an epoch or less matters little
 
@@ -51,173 +48,74 @@ def train(
     """Train copies of `modules`, each with its own setting; the modules stay as they are.
 
     Args:
-        modules: Any modules that map a batch of inputs to [n, c].
-        data: Rows, which each member sees in its own order, or a loader of (inputs, target) pairs,
-            whose batches all members share.
-        settings: One a member.
+        modules: Any that map the inputs of n rows to [n, c]; `settings` has one for each.
+        data: Rows, in an order of each member's own, or a loader of (inputs, target) for all.
+        settings: How each is trained.
         loss: (output [n, c], target [n]) -> the mean over the rows, a scalar.
         valid: What the best epoch of each member is chosen by; without it, the last is kept.
         epochs: Passes over the data at most; the schedule is spread over them.
         stop_after: End after this epoch of the schedule, as early stopping would have.
         batch_size: Rows of a batch, for rows.
-        patience: A member stops after so many epochs without a better validation loss; None: never.
+        patience: Stop a member after so many epochs without a better validation loss.
         schedule: `cosine` (with a short warm-up) or `constant`.
         clip: Largest norm of each member's gradient.
-        way: `auto` times what reproduces the members and takes the fastest; `rule` decides without
-            a clock, so that a run repeats itself exactly; `stacked`, `vmap`, `loop` are orders.
+        way: `auto` takes the fastest, timed; `rule` decides without a clock; others are orders.
         deadline: A value of `time.monotonic` after which no step is taken.
         device: Where to train; where the first module lies if None.
-        averages: Whether to keep moving averages and means of late epochs.
+        averages: Whether to keep `ema` and `swa`.
         on_epoch: Is told of every epoch.
 
     Raises:
         RecipeError: If a parameter is out of range, or settings and modules differ in number.
         UnknownNameError: If there is no such way or schedule.
-        DataError: If there are no rows, or the data can be read only once.
-        IncompatibleModelsError: If a module has nothing to train, or the way asked for does not
-            reproduce the members.
+        DataError: If there are no rows, or they can be read only once.
+        IncompatibleModelsError: If a module has nothing to train, or the way cannot be taken.
     """
     begun = time.perf_counter()
-    counts = {
-        "epochs": epochs,
-        "stop_after": stop_after,
-        "batch_size": batch_size,
-        "patience": patience,
-    }
-    _check(modules, settings, way, counts, clip)
-    shape_of_rate = schedules[schedule]
+    counts = {"epochs": epochs, "stop_after": stop_after, "patience": patience}
+    _check(modules, settings, way=way, clip=clip, counts={**counts, "batch_size": batch_size})
     place = torch.device(device or next(modules[0].parameters()).device)
     here = [copy.deepcopy(module).to(place) for module in modules]
-    seeds = [setting.seed for setting in settings]
-
-    def feed_anew() -> RowsFeed | LoaderFeed:
-        return make_feed(data, batch_size=batch_size, seeds=seeds, device=place)
-
-    def first_batch() -> tuple[Batch, Tensor]:
-        everyone = range(len(modules))
-        with drawing_from(0, place):  # a shuffling loader draws from the global stream
-            return next(iter(feed_anew().epoch(everyone)))(everyone)
-
-    feed = feed_anew()
+    feed = make_feed(data, settings, batch_size=batch_size, device=place)
+    factors = Factors(schedules[schedule], epochs * feed.n_batches)
     watch = None if valid is None else valid_batches(valid, batch_size=batch_size, device=place)
-    choice = choose(way, here, settings, first_batch, loss)
+    choice = choose(way, here, settings, lambda: _first_batch(feed, len(here), place), loss)
     team = learners(choice, here, settings, loss, clip=clip)
     if averages:
-        every = max(1, min(_EMA_EVERY, feed.n_batches // _EMA_EVERY))
-        for learner in team:
-            learner.averages = Averages(horizon=feed.n_batches, every=every)
+        _keep_averages(team, feed.n_batches)
     courses = [Course(patience=patience) for _ in modules]
-    factors = _Factors(shape_of_rate, epochs * feed.n_batches)
-    stopped: Stop = "epochs"
-    for epoch in range(1, min(epochs, stop_after or epochs) + 1):
-        if _take_steps(team, feed, factors, deadline):
-            stopped = "deadline"
-        told = _end_epoch(team, courses, epoch, factors.last, watch)
-        if on_epoch is not None and told:
-            on_epoch(epoch, told)
-        team = _going_on(team, courses)
-        if not team or stopped == "deadline":
-            break
-    for learner in team:
-        _close(learner, range(len(learner.bundle)), courses, stopped)
+    n = min(epochs, stop_after or epochs)
+    run_epochs(n, team, courses, feed, watch, factors, deadline=deadline, on_epoch=on_epoch)
     members = tuple(c.trained(module) for c, module in zip(courses, modules, strict=True))
     return Training(members, choice.way, choice.why, time.perf_counter() - begun)
 
 
-class _Factors:
-    """The schedule, step by step."""
-
-    def __init__(self, schedule: Schedule, n_steps: int) -> None:
-        self._schedule = schedule
-        self._n_steps = n_steps
-        self.step = 0
-        self.last = 0.0
-
-    def next(self) -> float:
-        # a loader may give more batches than it said
-        self.last = self._schedule(min(self.step, self._n_steps - 1), self._n_steps)
-        self.step += 1
-        return self.last
-
-
-def _take_steps(
-    team: Sequence[Learner],
-    feed: RowsFeed | LoaderFeed,
-    factors: _Factors,
-    deadline: float | None,
-) -> bool:
-    """Take the steps of one epoch; True if the deadline cut them short."""
+def _keep_averages(team: Sequence[Learner], n_batches: int) -> None:
+    every = max(1, min(_EMA_EVERY, n_batches // _EMA_EVERY))
     for learner in team:
-        learner.begin_epoch()
-    everyone = [member for learner in team for member in learner.bundle.members]
-    for deal in feed.epoch(everyone):
-        if deadline is not None and time.monotonic() >= deadline:
-            return True
-        step, factor = factors.step, factors.next()
-        for learner in team:
-            inputs, target = deal(learner.bundle.members)
-            learner.step_(inputs, target, step=step, factor=factor)
-    return False
+        learner.averages = Averages(horizon=n_batches, every=every)
 
 
-def _end_epoch(
-    team: Sequence[Learner],
-    courses: Sequence[Course],
-    epoch: int,
-    factor: float,
-    watch: Callable[[], Iterator[tuple[Batch, Tensor]]] | None,
-) -> dict[int, Epoch]:
-    """Validate and record; an epoch that the deadline cut short counts like any other."""
-    told = {}
-    for learner in team:
-        if not learner.has_stepped:
-            continue
-        bundle = learner.bundle
-        train_losses = learner.train_loss()
-        valid_losses = [None] * len(bundle) if watch is None else learner.validate(watch())
-        for row, member in enumerate(bundle.members):
-            rate = learner.settings[row].rate * factor
-            told[member] = Epoch(epoch, train_losses[row], valid_losses[row], rate)
-            courses[member].record(told[member], bundle.flat[row], bundle.buffers(row))
-        if learner.averages is not None:
-            learner.averages.end_epoch(bundle.flat)
-    return told
-
-
-def _going_on(team: Sequence[Learner], courses: Sequence[Course]) -> list[Learner]:
-    """The learners with those members alone that are not over."""
-    going_on = []
-    for learner in team:
-        over = [courses[member].stopped is not None for member in learner.bundle.members]
-        if any(over):
-            _close(learner, [row for row, is_over in enumerate(over) if is_over], courses, "epochs")
-        if not all(over):
-            if any(over):
-                learner.keep_([row for row, is_over in enumerate(over) if not is_over])
-            going_on.append(learner)
-    return going_on
-
-
-def _close(learner: Learner, rows: Iterable[int], courses: Sequence[Course], stopped: Stop) -> None:
-    kept = learner.averages
-    for row in rows:
-        ema, swa = (None, None) if kept is None else (kept.ema(row), kept.swa(row))
-        courses[learner.bundle.members[row]].close(stopped, ema, swa)
+def _first_batch(feed: Feed, n_members: int, place: torch.device) -> tuple[Batch, Tensor]:
+    everyone = range(n_members)
+    with drawing_from(0, place):  # a shuffling loader draws from the global stream
+        return next(iter(feed.anew().epoch(everyone)))(everyone)
 
 
 def _check(
     modules: Sequence[nn.Module],
     settings: Sequence[Setting],
+    *,
     way: str,
-    at_least_one: Mapping[str, int | None],
     clip: float | None,
+    counts: Mapping[str, int | None],
 ) -> None:
     """Find every fault of the parameters before anything is computed."""
     if way not in ASKED:
         raise UnknownNameError(f"there is no way {way!r} to train", help=suggest(way, ASKED))
     faults = [
         f"{name} must be at least 1, got {value}"
-        for name, value in at_least_one.items()
+        for name, value in counts.items()
         if value is not None and value < 1
     ]
     if clip is not None and not clip > 0:
@@ -229,15 +127,18 @@ def _check(
     if faults:
         raise RecipeError("train: " + "; ".join(faults))
     for number, module in enumerate(modules):
-        dtypes = {p.dtype for p in trainable(module).values()}
-        name = f"module {number} ({type(module).__name__})"
-        if not dtypes:
-            raise IncompatibleModelsError(
-                f"{name} has no parameters to train", help="set requires_grad on some"
-            )
-        if len(dtypes) > 1:
-            found = ", ".join(sorted(map(str, dtypes)))
-            raise IncompatibleModelsError(
-                f"{name} has trainable weights of several types: {found}",
-                help="bring it to one, e.g. module.float()",
-            )
+        _check_weights(f"module {number} ({type(module).__name__})", module)
+
+
+def _check_weights(name: str, module: nn.Module) -> None:
+    dtypes = {p.dtype for p in trainable(module).values()}
+    if not dtypes:
+        raise IncompatibleModelsError(
+            f"{name} has no parameters to train", help="set requires_grad on some"
+        )
+    if len(dtypes) > 1:
+        found = ", ".join(sorted(map(str, dtypes)))
+        raise IncompatibleModelsError(
+            f"{name} has trainable weights of several types: {found}",
+            help="bring it to one, e.g. module.float()",
+        )
