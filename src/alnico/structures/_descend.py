@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from alnico.structures._structure import Parts, Structure, row_loss
+from alnico.threads import few_threads
 from alnico.types import Task
 
 S = TypeVar("S", bound=Structure)
@@ -29,6 +30,12 @@ def descend(start: S, parts: Parts, target: Tensor, task: Task) -> S:
         target: Class index, or the standardised number, of each row. [n]
         task: What is predicted.
     """
+    size = sum(f.numel() for f in parts.features) + parts.logits.numel()
+    with few_threads(size):
+        return _descend(start, parts, target, task)
+
+
+def _descend(start: S, parts: Parts, target: Tensor, task: Task) -> S:
     order = torch.randperm(len(target), generator=torch.Generator().manual_seed(0))
     held, used = order[::4], order[torch.arange(len(order)) % 4 != 0]
     best_loss, best_strength, now = _loss(start, parts.rows(held), target[held], task), None, start
