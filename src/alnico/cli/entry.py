@@ -8,9 +8,9 @@ import sys
 
 def start() -> None:
     """Run the command line and leave with its exit code."""
-    # idle threads of torch's pool wait for work by spinning; on a busy machine that costs
-    # many times the work itself. A short spin is enough to be woken in time.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # threads of torch's pool wait for work by spinning. On a machine that is busy with something
+    # else this made small networks five to ten times slower; sleeping costs next to nothing.
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     from alnico.cli.app import main
 
     sys.exit(main())

@@ -72,12 +72,14 @@ def _csr(ids: Any, values: Any, width: int) -> csr_matrix:
 
 def _fitted(design: Any, target: Tensor, strength: float, inputs: Inputs, task: Task) -> Net:
     from sklearn.linear_model import LogisticRegression, Ridge
+    from threadpoolctl import threadpool_limits
 
     if task.is_classification:
         model = LogisticRegression(C=strength, max_iter=500)
     else:
         model = Ridge(alpha=1 / strength)
-    model.fit(design, target.numpy())
+    with threadpool_limits(1):  # sparse products use one thread; the others would only spin
+        model.fit(design, target.numpy())
     weight = np.atleast_2d(model.coef_)
     bias = np.atleast_1d(model.intercept_)
     if task.kind == "binary":  # one logit for the positive class; the other one's is 0

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from alnico.errors import RecipeError
 from alnico.networks import Architecture, architectures
-from alnico.registry import suggest
 from alnico.training import Setting, optimisers
 from alnico.types import Inputs
 
@@ -81,8 +80,8 @@ _BAG = (
 _RECURRENT = (
     Sketch(
         Architecture("text_gru", depth=1, width=64, dropout=0.3),
-        (("adamw", 6e-3), ("adam", 4e-3), ("nadam", 4e-3)),
-        (0, 1, 2),
+        (("adamw", 6e-3), ("nadam", 4e-3)),
+        (0, 1),
     ),
 )
 _ALL = (*_BAG, *_TABLE, *_RECURRENT)  # the quick ones first: time may be short
@@ -113,13 +112,12 @@ def first_pass(
         architectures[name]
     for name in allowed:
         optimisers[name]
-    sketches = [s for s in _ALL if _fits(s.architecture, inputs)]
-    if only:
-        sketches = [s for s in sketches if s.architecture.name in only]
+    able = [s for s in _ALL if _fits(s.architecture, inputs)]
+    sketches = [s for s in able if not only or s.architecture.name in only]
     if not sketches:
         raise RecipeError(
             f"none of the architectures {', '.join(only)} can read this table",
-            help=suggest(only[0] if only else "", [s.architecture.name for s in _ALL]),
+            help=f"these can: {', '.join(s.architecture.name for s in able)}",
         )
     return [_group(s, i, n_rows, seed, allowed) for i, s in enumerate(sketches)]
 
