@@ -1,17 +1,27 @@
-"""The members' features, standardised, so that one penalty fits all of them."""
+"""What the structures over features share: standardised features, and how they are learned."""
 
 from __future__ import annotations
 
+from abc import ABC
 from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from alnico.structures._structure import Parts
+from alnico.structures._descend import descend
+from alnico.structures._structure import Learned, Parts, Structure
+from alnico.structures.selection import choose_members
+from alnico.types import Task
+
+MOST = 6
+"""Members whose features are joined: more of them learn the rows by heart."""
 
 
 class Standardise(nn.Module):
     """Features of mean 0 and standard deviation 1 over the rows it was fitted to.
+
+    One penalty then fits the weights of all features.
 
     Args:
         widths: The width of each member's features.
@@ -38,3 +48,31 @@ class Standardise(nn.Module):
         """k times [n, w] -> [n, sum of w]"""
         out: Tensor = (torch.cat(parts.features, 1) - self.mean) / self.std
         return out
+
+
+class OverFeatures(Structure, ABC):
+    """A structure that reads the members' features, with an offset for each output.
+
+    Args:
+        widths: The width of each member's features.
+        n_outputs: c.
+    """
+
+    def __init__(self, widths: Sequence[int], n_outputs: int) -> None:
+        super().__init__()
+        self.standardise = Standardise(widths)
+        self.bias = nn.Parameter(torch.zeros(n_outputs))
+
+    @classmethod
+    def learn(cls, parts: Parts, target: Tensor, task: Task) -> Learned[Self]:
+        """Fit its parameters on the members that greedy selection leans on."""
+        chosen = choose_members(parts, target, task, most=MOST)
+        parts = parts.members(chosen)
+        start = cls(parts.widths, task.n_outputs)
+        start.standardise.fit_(parts)
+        return Learned(chosen, descend(start, parts, target, task))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its shape."""
+        return {"widths": self.standardise.widths, "n_outputs": len(self.bias)}

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from alnico.structures._descend import descend
-from alnico.structures._features import Standardise
-from alnico.structures._structure import Learned, Parts, Structure, structures
-from alnico.structures.selection import choose_members
-from alnico.types import Task
-
-MOST = 6
+from alnico.structures._features import OverFeatures
+from alnico.structures._structure import Parts, structures
 
 
-class Attention(Structure):
+class Attention(OverFeatures):
     """`sum_i a_i s_i logits_i + b` with `a = softmax_i(q_i . f_i + e_i)`, for each row.
 
     Attention pooling with one learned query (Bahdanau et al. 2015; Ilse et al. 2018, eq. 8): the
@@ -32,26 +26,10 @@ class Attention(Structure):
     name = "attention"
 
     def __init__(self, widths: Sequence[int], n_outputs: int) -> None:
-        super().__init__()
-        self.standardise = Standardise(widths)
+        super().__init__(widths, n_outputs)
         self.query = nn.Parameter(torch.zeros(sum(widths)))
         self.prior = nn.Parameter(torch.zeros(len(widths)))
         self.log_scale = nn.Parameter(torch.zeros(len(widths)))
-        self.bias = nn.Parameter(torch.zeros(n_outputs))
-
-    @classmethod
-    def learn(cls, parts: Parts, target: Tensor, task: Task) -> Learned[Self]:
-        """Fit the query on the members that greedy selection leans on."""
-        chosen = choose_members(parts, target, task, most=MOST)
-        parts = parts.members(chosen)
-        start = cls(parts.widths, task.n_outputs)
-        start.standardise.fit_(parts)
-        return Learned(chosen, descend(start, parts, target, task))
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Its shape."""
-        return {"widths": self.standardise.widths, "n_outputs": len(self.bias)}
 
     def weights(self, parts: Parts) -> Tensor:
         """How far each member is listened to on each row; sums to 1 over members. -> [k, n]"""
