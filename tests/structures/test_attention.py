@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from alnico.structures import Attention, Average, Parts, row_loss
-from alnico.structures.attention import MOST
+from alnico.structures._features import MOST
 from alnico.types import Task
 
 BINARY = Task("binary", (0, 1))

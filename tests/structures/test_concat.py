@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from alnico.structures import Concat, Parts, row_loss
-from alnico.structures.concat import MOST
+from alnico.structures._features import MOST
 from alnico.types import Task
 
 BINARY = Task("binary", (0, 1))
