@@ -84,6 +84,27 @@ def test_a_file_that_was_changed_is_refused_when_it_is_read(folder: Path) -> Non
         run.tensors(MODEL)
 
 
+def test_a_record_that_was_changed_is_refused_but_may_be_laid_out_anew(folder: Path) -> None:
+    record = json.loads((folder / RUN).read_text("utf-8"))
+    (folder / RUN).write_text(json.dumps(record))
+    assert read_run(folder).record == RECORD
+    record["seed"] = 1
+    (folder / RUN).write_text(json.dumps(record))
+    with pytest.raises(RunFolderError, match=r"run\.json was changed after it was written"):
+        read_run(folder)
+
+
+def test_the_model_is_enough_alone_with_the_record(folder: Path) -> None:
+    (folder / PREDICTIONS).unlink()
+    run = read_run(folder)
+    assert set(run.tensors(MODEL)) == {"weight"}
+    with pytest.raises(RunFolderError, match=r"incomplete: predictions\.safetensors is missing"):
+        run.tensors(PREDICTIONS)
+    (folder / MODEL).unlink()
+    with pytest.raises(RunFolderError, match=r"incomplete: model\.safetensors is missing"):
+        read_run(folder)
+
+
 def test_the_hash_of_a_file_is_checked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, hashed = read_run(folder), []
     sha256 = runs.files.sha256
@@ -125,7 +146,7 @@ def test_what_is_no_run_folder_is_explained(tmp_path: Path) -> None:
         ('{"alnico_run": 1, "files": {"../x": {"sha256": ""}}}', r"names '\.\./x', which no run"),
         ('{"alnico_run": 1, "files": {"/etc/x": {"sha256": ""}}}', "which no run folder has"),
         ('{"alnico_run": 1, "files": {"model.safetensors": {}}}', "does not say the hash"),
-        ('{"alnico_run": 1, "files": {"members.safetensors": {"sha256": ""}}}', "is incomplete"),
+        ('{"alnico_run": 1, "files": {}}', "was changed after it was written: its hash is not"),
     ],
 )
 def test_a_record_that_is_not_sound_is_refused(folder: Path, text: str, message: str) -> None:
@@ -139,7 +160,7 @@ def test_links_pipes_and_huge_records_are_refused(
 ) -> None:
     (folder / MODEL).rename(tmp_path / "elsewhere")
     (folder / MODEL).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RunFolderError, match=r"model\.safetensors is missing, or is not a plain"):
+    with pytest.raises(RunFolderError, match=r"model\.safetensors is not a plain file"):
         read_run(folder)
     monkeypatch.setattr(runs, "MAX_RECORD", 10)
     with pytest.raises(RunFolderError, match="not a plain file of at most 10 bytes"):

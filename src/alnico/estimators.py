@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
+import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 from alnico.data.table import read_table
 from alnico.errors import DataError, NotFittedError, RecipeError
 from alnico.evaluation.drawing import draw_leaderboard
+from alnico.evaluation.metrics import metrics
 from alnico.fitting import Fitted, Options, as_tuple, fit_table, save_run, seconds
 from alnico.predicting import Predictor, load
-from alnico.registry import need
+from alnico.registry import need, suggest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,8 +60,6 @@ class _Fusion:
         kinds: Kinds of rows to try; empty is all.
     """
 
-    _task = "auto"
-
     def __init__(
         self,
         *,
@@ -98,14 +99,22 @@ class _Fusion:
             RecipeError: If there is no such argument.
         """
         known = _parameters(type(self))
-        for name, value in values.items():
+        for name in values:
             if name not in known:
-                raise RecipeError(f"{type(self).__name__} has no parameter {name!r}")
+                raise RecipeError(
+                    f"{type(self).__name__} has no parameter {name!r}", help=suggest(name, known)
+                )
+        for name, value in values.items():
             setattr(self, name, value)
         return self
 
+    def __repr__(self) -> str:
+        given = inspect.signature(type(self)).parameters
+        changed = {k: v for k, v in self.get_params().items() if v != given[k].default}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+
     def fit(self, X: Any, y: Any) -> Self:
-        """Train, fuse and rank.
+        """Train, fuse and rank. An interrupt keeps the best so far, with a warning.
 
         Args:
             X: A Polars or pandas frame, or a two-dimensional array. [n, columns]
@@ -113,16 +122,30 @@ class _Fusion:
 
         Raises:
             DataError: If the data cannot be used.
+            RecipeError: If a parameter is out of range.
+            KeyboardInterrupt: If it comes before a member is trained.
         """
-        frame, name = _with_target(X, y)
-        fitted = fit_table(read_table(frame), self._options(name))
+        features = read_table(_as_frame(X)).frame
+        values = _as_target(y, features)
+        table = read_table(features.with_columns(values), name="X and y")
+        fitted = fit_table(table, self._options(values.name, self._task_of(values)))
+        if fitted.status == "interrupted":
+            warnings.warn(
+                "the fit was interrupted: the best so far is kept, the test part is still shut",
+                stacklevel=2,
+            )
         self._keep(fitted)
+        self.n_features_in_ = features.width
         return self
 
-    def _options(self, target: str) -> Options:
+    @staticmethod
+    def _task_of(values: pl.Series) -> str:
+        raise NotImplementedError
+
+    def _options(self, target: str, task: str) -> Options:
         return Options(
             target=target,
-            task=self._task,
+            task=task,
             metric=self.metric,
             time_limit=seconds(self.time_limit),
             seed=self.random_state,
@@ -143,8 +166,6 @@ class _Fusion:
         with tempfile.TemporaryDirectory() as folder:
             save_run(Path(folder) / "run", fitted)
             self._predictor: Predictor = load(Path(folder) / "run")
-        self.classes_ = np.asarray(fitted.prepared.task.classes)
-        self.n_features_in_ = len(self._predictor.encoder.schema.columns)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest class, or the value, of each row. -> [n]"""
@@ -160,6 +181,9 @@ class _Fusion:
         self._ready()
         save_run(Path(folder), self._fitted, force=force)
         return Path(folder)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_predictor")
 
     def _ready(self) -> Predictor:
         if not hasattr(self, "_predictor"):
@@ -184,6 +208,23 @@ class FusionClassifier(_Fusion):
         """Calibrated probabilities, in the order of `classes_`. -> [n, classes]"""
         return self._ready().predict_proba(_as_frame(X))
 
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, in the order of the columns of `predict_proba`."""
+        return np.asarray(self._ready().task.classes)
+
+    def score(self, X: Any, y: Any) -> float:
+        """The share of rows whose class is predicted right."""
+        return float(np.mean(self.predict(X) == np.asarray(y)))
+
+    def __sklearn_tags__(self) -> Any:
+        return _tags("classifier", classifier_tags=need("sklearn.utils").ClassifierTags())
+
+    @staticmethod
+    def _task_of(values: pl.Series) -> str:
+        # a classifier takes numbers as classes, however many there are
+        return "binary" if values.n_unique() == 2 else "multiclass"
+
 
 class FusionRegressor(_Fusion):
     """Train several networks on a table, fuse them, and predict a number with the best row.
@@ -193,32 +234,71 @@ class FusionRegressor(_Fusion):
         >>> model = FusionRegressor(metric="mae").fit(X, y)           # doctest: +SKIP
     """
 
-    _task = "regression"
     _estimator_type = "regressor"
+
+    def score(self, X: Any, y: Any) -> float:
+        """The share of the variance that is explained, R2."""
+        target = np.asarray(y, np.float64)
+        return metrics["r2"].score(target, self.predict(X))
+
+    def __sklearn_tags__(self) -> Any:
+        return _tags("regressor", regressor_tags=need("sklearn.utils").RegressorTags())
+
+    @staticmethod
+    def _task_of(values: pl.Series) -> str:
+        del values
+        return "regression"
 
 
 def _parameters(cls: type) -> list[str]:
-    code = cls.__init__.__code__  # type: ignore[misc]
-    return list(code.co_varnames[1 : 1 + code.co_kwonlyargcount])
+    return list(inspect.signature(cls).parameters)
+
+
+def _tags(kind: str, **own: Any) -> Any:
+    """What scikit-learn asks an estimator about itself."""
+    tags = need("sklearn.utils")
+    takes = tags.InputTags(allow_nan=True, categorical=True, string=True)
+    settled = {"classifier_tags": None, "regressor_tags": None, "transformer_tags": None}
+    return tags.Tags(
+        estimator_type=kind,
+        target_tags=tags.TargetTags(required=True),
+        input_tags=takes,
+        **{**settled, **own},
+    )
 
 
 def _as_frame(X: Any) -> Any:
-    if isinstance(X, np.ndarray):
-        if X.ndim != 2:
-            raise DataError(f"expected rows and columns, got an array of {X.ndim} axes")
-        pl = need("polars")
-        return pl.DataFrame({f"x{i}": X[:, i] for i in range(X.shape[1])})
-    return X
+    """An array as a frame of columns x0, x1, ...; a frame as it is."""
+    if not isinstance(X, np.ndarray):
+        return X
+    if X.ndim != 2:
+        raise DataError(
+            f"X is rows and columns, got an array of {X.ndim} axes", help="X.reshape(-1, 1)"
+        )
+    return need("polars").DataFrame([_column(f"x{i}", X[:, i]) for i in range(X.shape[1])])
 
 
-def _with_target(X: Any, y: Any) -> tuple[pl.DataFrame, str]:
+def _as_target(y: Any, features: pl.DataFrame) -> pl.Series:
+    """The target as a column of its own name, or of another that no feature has."""
+    shape = np.shape(y)
+    if len(shape) != 1:
+        raise DataError(f"y is one value a row, got {len(shape)} axes", help="y.ravel()")
+    if shape[0] != features.height:
+        raise DataError(
+            f"X has {features.height} rows and y has {shape[0]}", help="give one y for each row"
+        )
+    name = str(getattr(y, "name", None) or _TARGET)
+    while name in features.columns:
+        name += "_"
+    if hasattr(y, "to_frame"):  # a series of any kind
+        return read_table(y.to_frame(name), name="y").frame.to_series()
+    return _column(name, np.asarray(y))
+
+
+def _column(name: str, array: NDArray[Any]) -> pl.Series:
     import polars as pl
 
-    frame = read_table(_as_frame(X)).frame
-    values = pl.Series(_TARGET, np.asarray(y).tolist() if not isinstance(y, pl.Series) else y)
-    if len(values) != frame.height:
-        raise DataError(f"X has {frame.height} rows and y has {len(values)}")
-    name = str(getattr(y, "name", None) or _TARGET)
-    while name in frame.columns:
-        name += "_"
-    return frame.with_columns(values.alias(name)), name
+    try:
+        return pl.Series(name, array.tolist() if array.dtype.kind == "O" else array)
+    except TypeError as error:
+        raise DataError(f"{name} holds values of several types", help="give it one type") from error

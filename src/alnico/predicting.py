@@ -16,12 +16,13 @@ from alnico.data.encode import Encoder
 from alnico.data.schema import conform
 from alnico.data.table import Table, read_table
 from alnico.data.target import encode_target
-from alnico.errors import RecipeError, RunFolderError
+from alnico.errors import AlnicoError, DataError, RecipeError, RunFolderError
 from alnico.evaluation.calibration import Calibration
 from alnico.evaluation.evaluate import evaluate
 from alnico.fusing import Fused
 from alnico.networks import Architecture, build
 from alnico.probing import read_outputs
+from alnico.registry import closest
 from alnico.runs import MEMBERS, MODEL, Run, read_run
 from alnico.structures import structures
 from alnico.types import Inputs, StateDict, Task
@@ -64,7 +65,9 @@ class Predictor:
         record = run.record
         try:
             self._read(run, record, row)
-        except (KeyError, TypeError, IndexError, RuntimeError) as error:
+        except AlnicoError:
+            raise
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise RunFolderError(
                 f"{run.folder}: run.json and the networks do not fit together ({error})",
                 help="restore the folder from where it was written",
@@ -148,11 +151,14 @@ class Predictor:
         """
         opened = _opened(table)
         if self.target not in opened.frame.columns:
-            raise RecipeError(
+            near = closest(self.target, opened.frame.columns)
+            raise DataError(
                 f"{opened.source} has no column {self.target!r} to evaluate against",
-                help="use predict for rows without a target",
+                help=f"could it be {near!r}? Rename it"
+                if near
+                else "add it; `alnico predict` takes rows without a target",
             )
-        target = encode_target(opened.frame[self.target], self.task)
+        target = encode_target(opened.frame[self.target], self.task, source=opened.source)
         return evaluate(target, self.scores(opened), self.task)
 
 

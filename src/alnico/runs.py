@@ -1,7 +1,7 @@
 """The run folder: what a run leaves, as tensor files and one JSON record that holds their hashes.
 
-    run.json                   everything that is no tensor, and the hash of every other file
-    model.safetensors          the network that predicts
+    run.json                   everything that is no tensor, and the hash of every file, its own too
+    model.safetensors          the network that predicts; enough alone with run.json
     members.safetensors        all others
     predictions.safetensors    rows, targets and scores on validation and test
 
@@ -10,6 +10,7 @@ What the record and the tensors mean is for the rooms above to say; no pickle is
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 from collections.abc import Iterable, Mapping
@@ -31,7 +32,10 @@ TENSOR_FILES = (MODEL, MEMBERS, PREDICTIONS)
 
 VERSION = 1
 MAX_RECORD = 256 * 2**20
+SEAL = "sha256"
 WHAT_IT_IS = f"a run folder is what `alnico fit` writes; it has a {RUN} in it"
+_OWN_KEYS = {"alnico_run", "files", SEAL}
+_RESTORE = "copy the whole folder again from its source, or fit again"
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,13 @@ class Run:
             held = ", ".join(self.files) or "none"
             raise RunFolderError(f"{self.folder} has no file {name!r}", help=f"it has {held}")
         path = self.folder / name
+        if not path.exists():
+            raise _incomplete(path)
         if name not in self._checked:
             if files.sha256(path) != self.files[name]["sha256"]:
                 raise RunFolderError(
                     f"{path} was changed after it was written: its hash is not that of {RUN}",
-                    help="get the folder again from its source, or fit again",
+                    help=_RESTORE,
                 )
             self._checked.add(name)
         return read_tensors(path, names)
@@ -116,7 +122,7 @@ def write_run(
     unknown = [name for name in tensors if name not in TENSOR_FILES]
     if unknown:
         raise RunFolderError(f"a run folder has no files {unknown}, only {TENSOR_FILES}")
-    reserved = sorted({"alnico_run", "files"} & set(record))
+    reserved = sorted(_OWN_KEYS & set(record))
     if reserved:
         raise RunFolderError(f"the record has keys that are the folder's own: {reserved}")
     _encoded(record)  # before anything is written
@@ -126,20 +132,22 @@ def write_run(
             path = partial / name
             write_tensors(path, state)
             table[name] = {"sha256": files.sha256(path), "bytes": path.stat().st_size}
-        text = _encoded({"alnico_run": VERSION, "files": table, **record})
-        (partial / RUN).write_bytes(text)
+        whole = {"alnico_run": VERSION, "files": table, **record}
+        (partial / RUN).write_bytes(_encoded({**whole, SEAL: _seal(json.loads(_encoded(whole)))}))
 
 
 def read_run(folder: Path) -> Run:
-    """Read the record of a run folder and check that its files are there.
+    """Read the record of a run folder and check that it is whole and the model is there.
 
     Raises:
-        RunFolderError: If it is not a run folder, is of a newer alnico, or is damaged.
+        RunFolderError: If it is not a run folder, is of a newer alnico, or was changed.
     """
     if not folder.is_dir():
         is_what = "is not a folder" if folder.exists() else "is not there"
         raise RunFolderError(f"{folder} {is_what}", help=WHAT_IT_IS)
     found = _read_record(folder / RUN)
+    seal = found.pop(SEAL, None)
+    is_whole = seal == _seal(found)
     version, table = found.pop("alnico_run", None), found.pop("files", None)
     if type(version) is not int or version < 1:
         raise RunFolderError(f"{folder / RUN} is not the record of a run", help=WHAT_IT_IS)
@@ -149,7 +157,23 @@ def read_run(folder: Path) -> Run:
             f"{VERSION}",
             help="pip install --upgrade alnico",
         )
-    return Run(folder, found, _checked_files(folder, table))
+    checked = _checked_files(folder, table)
+    if not is_whole:
+        raise RunFolderError(
+            f"{folder / RUN} was changed after it was written: its hash is not the one it holds",
+            help=_RESTORE,
+        )
+    return Run(folder, found, checked)
+
+
+def _seal(record: Mapping[str, object]) -> str:
+    """The SHA-256 of a record as JSON without blanks, its keys in order."""
+    text = json.dumps(record, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _incomplete(path: Path) -> RunFolderError:
+    return RunFolderError(f"{path.parent} is incomplete: {path.name} is missing", help=_RESTORE)
 
 
 def _encoded(record: Mapping[str, object]) -> bytes:
@@ -178,7 +202,7 @@ def _read_record(path: Path) -> dict[str, object]:
 
 
 def _checked_files(folder: Path, table: object) -> dict[str, dict[str, object]]:
-    """The record's table of files, once each is one that may be named, and is there."""
+    """The record's table of files: each may be named and is plain, and the model is there."""
     if not isinstance(table, dict):
         raise RunFolderError(f"{folder / RUN} does not say which files belong to the run")
     for name, said in table.items():
@@ -187,11 +211,10 @@ def _checked_files(folder: Path, table: object) -> dict[str, dict[str, object]]:
         if not isinstance(said, dict) or not isinstance(said.get("sha256"), str):
             raise RunFolderError(f"{folder / RUN} does not say the hash of {name}")
         path = folder / name
-        if path.is_symlink() or not path.is_file():
-            raise RunFolderError(
-                f"{folder} is incomplete: {name} is missing, or is not a plain file",
-                help="copy the whole folder again from its source, or fit again",
-            )
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise RunFolderError(f"{path} is not a plain file", help=_RESTORE)
+        if name == MODEL and not path.exists():
+            raise _incomplete(path)
     return table
 
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from alnico.data.batches import Rows, epoch_order
 from alnico.errors import DataError, IncompatibleModelsError, RecipeError, UnknownNameError
 from alnico.training import Setting, Training, train
+from alnico.training.feed import RowsFeed
 from alnico.training.ways import Asked
 
 N_INPUTS = 6
@@ -262,6 +263,19 @@ def test_nothing_to_train_is_an_error_that_names_the_module() -> None:
         fit([mixed], [Setting()])
     with pytest.raises(DataError, match="nothing to train on"):
         fit([perceptron(0)], [Setting()], data=[])
+
+
+def test_how_long_a_learner_keeps_its_turn_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(steps: int) -> Training:
+        monkeypatch.setattr(RowsFeed, "run", steps)
+        modules = [perceptron(seed, dropout=0.3) for seed in range(2)]
+        return fit(modules, [Setting(seed=1), Setting("sgd", seed=2)], way="loop")
+
+    for one, two in zip(run(1).members, run(3).members, strict=True):
+        assert one.history == two.history
+        assert torch.equal(weights(one.module), weights(two.module))
 
 
 def mnist(folder: Path, n: int) -> Rows:

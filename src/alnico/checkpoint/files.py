@@ -35,6 +35,10 @@ def check_place(path: Path, *, force: bool = False) -> None:
     """
     if path.name in ("", ".."):
         raise OutputError(f"{path} cannot be an output", help="give it a name of its own")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise OutputError(
+            f"{path} cannot be written: {path.parent} is not a folder", help="choose another -o"
+        )
     if not path.parent.is_dir():
         raise OutputError(
             f"{path} cannot be written: there is no folder {path.parent}",

@@ -82,4 +82,5 @@ def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes
 def _bytes(tensor: Tensor) -> Tensor:
     """A tensor's bytes in row-major order."""
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
-    return plain.contiguous().reshape(-1).view(torch.uint8)
+    flat = plain.contiguous().reshape(-1)
+    return flat.as_strided(flat.shape, (1,)).view(torch.uint8)  # of one or no value: any stride

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -12,7 +11,7 @@ import typer
 from alnico.cli import render
 
 if TYPE_CHECKING:
-    from alnico.fitting import Fitted, Store
+    from alnico.fitting import Fitted, Options
 
 INTERRUPTED = 130
 
@@ -46,62 +45,72 @@ def fit(
 
     Rows are ranked on the validation part alone; the test part is opened once, at the end.
     """
-    from alnico.data.table import read_table
     from alnico.errors import RecipeError
-    from alnico.fitting import Options, Store, fit_table, seconds
+    from alnico.fitting import Options, seconds
 
-    limit = seconds(time_limit)
-    store = Store(output)
     if target is None and not resume:
         raise RecipeError("which column is to be predicted?", help="--target COLUMN")
+    options = Options(
+        target=target or "",
+        task=task,
+        positive=positive,
+        metric=metric,
+        time_limit=seconds(time_limit),
+        seed=seed,
+        drop=tuple(drop or ()),
+        text=tuple(text or ()),
+        category=tuple(category or ()),
+        group=group,
+        time_column=time_column,
+        window_end=window_end,
+        optimisers=tuple(optimiser or ()),
+        architectures=tuple(architecture or ()),
+        kinds=tuple(kind or ()),
+    )
+    go_on = f"alnico fit {shlex.quote(str(table))} -o {shlex.quote(str(output))} --resume"
+    with render.show_progress(quiet=quiet):
+        fitted = _fit(table, output, options, resume=resume, force=force, go_on=go_on)
+    show_fitted(fitted, output, go_on=go_on, as_json=as_json, quiet=quiet)
+
+
+def _fit(
+    table: Path, output: Path, options: Options, *, resume: bool, force: bool, go_on: str
+) -> Fitted:
+    """Fit and keep the run; whatever ends it early, what was trained can go on."""
+    from alnico.data.table import read_table
+    from alnico.fitting import Store, fit_table, save_run
+
+    store = Store(output)
     if not resume:
         store.check(force=force)
-    with render.show_progress(quiet=quiet):
-        opened = read_table(table)
-        if resume:
-            options = replace(store.resume(opened.digest), time_limit=limit)
-        else:
-            options = Options(
-                target=str(target),
-                task=task,
-                positive=positive,
-                metric=metric,
-                time_limit=limit,
-                seed=seed,
-                drop=tuple(drop or ()),
-                text=tuple(text or ()),
-                category=tuple(category or ()),
-                group=group,
-                time_column=time_column,
-                window_end=window_end,
-                optimisers=tuple(optimiser or ()),
-                architectures=tuple(architecture or ()),
-                kinds=tuple(kind or ()),
-            )
+    opened = read_table(table)
+    if resume:
+        options = store.resume(opened.digest).go_on(options)
+    try:
         fitted = fit_table(opened, options, store=store)
-    finish(fitted, store, str(table), force=force or resume, as_json=as_json, quiet=quiet)
+        save_run(output, fitted, force=force or resume)
+    except BaseException:
+        if store.give_up():
+            render.say(f"What was trained is kept.  Go on:  {go_on}")
+        raise
+    if fitted.status == "complete":
+        store.end()
+    return fitted
 
 
-def finish(
-    fitted: Fitted, store: Store, table: str, *, force: bool, as_json: bool, quiet: bool
-) -> None:
-    """Keep the run, show its leaderboard, say in words whether fusing paid and what comes next."""
+def show_fitted(fitted: Fitted, run: Path, *, go_on: str, as_json: bool, quiet: bool) -> None:
+    """Show the leaderboard, say in words whether fusing paid and what comes next."""
     from alnico.cli.leaderboard import show
     from alnico.evaluation.drawing import fill
-    from alnico.fitting import save_run
 
-    save_run(store.out, fitted, force=force)
     show(fitted.records(), metric=fitted.prepared.metric.name, as_json=as_json)
-    place = shlex.quote(str(store.out))
     if fitted.status == "interrupted":
-        render.say(
-            f"\ninterrupted: {store.out} holds the best so far, the test part is still shut."
-        )
-        render.say(f"Go on:  alnico fit {shlex.quote(table)} -o {place} --resume")
+        render.say(f"\ninterrupted: {run} holds the best so far, the test part is still shut.")
+        render.say(f"Go on:  {go_on}")
         raise typer.Exit(INTERRUPTED)
-    store.end()
+    place = shlex.quote(str(run))
     if fitted.verdict:
         render.say("\n" + fill(fitted.verdict.text), quiet=quiet)
-    render.say(f"\n{store.out} holds the model.  Next:", quiet=quiet)
+    render.say(f"\n{run} holds the model.  Next:", quiet=quiet)
     render.say(f"  alnico predict {place} new.csv -o out.csv", quiet=quiet)
     render.say(f"  alnico leaderboard {place} --all", quiet=quiet)

@@ -37,6 +37,8 @@ def check_output(path: Path, *, inputs: Sequence[Path], force: bool) -> None:
         raise OutputError(f"{path} is a folder", help="give the output another name")
     if path.exists() and not force:
         raise OutputError(f"{path} is there already", help="--force replaces it")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise OutputError(f"{path}: {path.parent} is not a folder", help="choose another -o")
     if not path.parent.is_dir():
         raise OutputError(
             f"{path}: there is no folder {path.parent}", help=f"mkdir -p {path.parent}"

@@ -80,12 +80,13 @@ def split_rows(
         what = classes if groups is None else f"{groups.name or 'group'}, balanced by {classes}"
         train, valid, test = _rows(parts)
         split = Split(train, valid, test, f"60 / 20 / 20 by {what}, seed {seed}")
-    if groups is not None and groups[split.valid].n_unique() < 2:
-        raise DataError(
-            f"{groups.name or 'the group column'} has too few values ({groups.n_unique()}), or one "
-            "of them has most rows: validation needs two",
-            help="name a column of more groups",
-        )
+    for part, rows in (("validation", split.valid), ("test", split.test)):
+        if groups is not None and groups[rows].n_unique() < 2:
+            raise DataError(
+                f"{groups.name or 'the group column'} has too few values ({groups.n_unique()}), or "
+                f"one of them has most rows: {part} needs two",
+                help="name a column of more groups",
+            )
     _check_parts(split, target, is_classification)
     return split
 

@@ -84,11 +84,12 @@ def check_finite(frame: pl.DataFrame, columns: Sequence[str], *, source: str = "
     Raises:
         DataError: If there is an infinite value; names each column that has some.
     """
+    import polars as pl
     import polars.selectors as cs
 
     floats = frame.select(columns).select(cs.float())
-    counts = {column.name: int(column.is_infinite().sum()) for column in floats}
-    found = [f"{name!r} ({count})" for name, count in counts.items() if count]
+    counts = floats.select(pl.all().is_infinite().sum()).row(0) if floats.width else ()
+    found = [f"{name!r} ({n})" for name, n in zip(floats.columns, counts, strict=True) if n]
     if found:
         raise DataError(
             f"{source}: infinite values in {a_few(found)}",

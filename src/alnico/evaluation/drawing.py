@@ -98,7 +98,7 @@ def draw_leaderboard(
         if row["skipped"] is not None:
             skipped.setdefault(row["skipped"], []).append(row["kind"])
     notes += [f"skipped: {', '.join(kinds)} ({why})" for why, kinds in skipped.items()]
-    return "\n".join([drawn, *notes])
+    return "\n".join([drawn, *map(fill, notes)])
 
 
 def _best_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numpy.typing import NDArray
 
-from alnico.errors import DataError
 from alnico.evaluation.metrics import Target, metrics
 from alnico.types import Task
 
@@ -22,10 +19,15 @@ def evaluate(target: Target, prediction: NDArray[np.float64], task: Task) -> dic
 
     Returns:
         Metric -> score. With one class alone there is no `roc_auc`, for example; such are left out.
+
+    Raises:
+        DataError: If the shapes do not fit, or predictions are NaN or no probabilities.
     """
+    every_row = np.ones((1, len(target)))
     found = {}
     for metric in metrics.values():
         if task.kind in metric.tasks:
-            with suppress(DataError):
-                found[metric.name] = float(metric.score(target, prediction))
+            score = float(metric.score(target, prediction, every_row)[0])
+            if not np.isnan(score):  # that is how an undefined one is told
+                found[metric.name] = score
     return found

@@ -82,8 +82,6 @@ def fit_table(table: Table, options: Options, *, store: Store | None = None) -> 
     clock = Clock(options.time_limit)
     wanted = wanted_kinds(options.kinds)
     prepared = prepare(table, options)
-    if store:
-        store.begin(options, table.digest)
     fitted = Fitted(options, prepared)
     try:
         _first_pass(fitted, clock, store)
@@ -126,6 +124,8 @@ def _first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> None:
         allowed=options.optimisers,
         only=options.architectures,
     )
+    if store:
+        store.begin(options, prepared.table.digest)
     for i, group in enumerate(groups):
         if fitted.members and not clock.has_for_members():
             warn(f"no time left to train {group.name}", help="give a longer --time-limit")
@@ -156,12 +156,18 @@ def _train(fitted: Fitted, group: Group, deadline: float | None, store: Store | 
             )
             if store:
                 store.save(group, found)
+        fitted.groups.append(found)
         losses = [
             e.valid_loss for m in found.members for e in m.history if e.valid_loss is not None
         ]
         best = f"best validation loss {min(losses):.4f}" if losses else "no epoch was finished"
-        work.say(f"{what}  {best}, {found.way} in {found.seconds:.1f} s ({found.why})")
-    fitted.groups.append(found)
+        work.say(f"{what}  {best}, {_how(found)} in {found.seconds:.1f} s")
+
+
+def _how(trained: TrainedGroup) -> str:
+    if trained.way != "loop" or len(trained.members) == 1:
+        return "together"
+    return f"one by one ({trained.why})"
 
 
 def _try_kinds(fitted: Fitted, wanted: list[str], clock: Clock) -> None:
@@ -180,7 +186,8 @@ def _try_kinds(fitted: Fitted, wanted: list[str], clock: Clock) -> None:
         for name in names:
             work.advance(text=name)
             if name != "single" and not clock.has(0.0):
-                rows.append(Row(name, "", skipped="no time was left"))
+                had = [row for row in fitted.rows if row.kind == name]
+                rows += had or [Row(name, "", skipped="no time was left")]
                 continue
             made = list(_calibrated(kinds[name](bench), prepared))
             rows += made or [Row(name, "", skipped="needs members of one start, or two members")]
@@ -191,9 +198,10 @@ def _try_kinds(fitted: Fitted, wanted: list[str], clock: Clock) -> None:
 def _calibrated(rows: Iterator[Row], prepared: Prepared) -> Iterator[Row]:
     target = prepared.target[prepared.split.valid]
     for row in rows:
-        calibrate(row, prepared.valid.target, prepared.folds, prepared.task)
-        assert row.valid_prediction is not None
-        row.valid_score = float(prepared.metric.score(target, row.valid_prediction))
+        if row.skipped is None:
+            calibrate(row, prepared.valid.target, prepared.folds, prepared.task)
+            assert row.valid_prediction is not None, f"{row.kind}: a row to rank has outputs"
+            row.valid_score = float(prepared.metric.score(target, row.valid_prediction))
         yield row
 
 
@@ -227,15 +235,15 @@ def _refit(fitted: Fitted, wanted: list[str], clock: Clock) -> None:
     best = best_single(fitted.rows)
     assert best is not None
     member = next(m for m in fitted.members if m.name == best.parts)
-    if not clock.has(1.5 * member.seconds):
-        fitted.rows.append(Row(REFIT, best.parts, skipped="no time was left"))
+    has_epochs = member.best_epoch > 0
+    if not (has_epochs and clock.has(1.5 * member.seconds)):
+        why = "no time was left" if has_epochs else "the best single network is an untrained one"
+        fitted.rows.append(Row(REFIT, best.parts, skipped=why))
         return
     with phase("refit", f"{member.name} on training + validation rows") as work:
         began = time.monotonic()
         both = concatenate([prepared.train, prepared.valid])
-        net: Net = retrain(
-            member, both, inputs=prepared.encoder.inputs, task=prepared.task, way="loop"
-        )
+        net: Net = retrain(member, both, inputs=prepared.encoder.inputs, task=prepared.task)
         row = Row(REFIT, member.name, (net,), seconds=time.monotonic() - began)
         row.calibration = best.calibration  # no validation rows are left to calibrate it on
         work.say(f"{member.name} on {len(both):,} training + validation rows")

@@ -106,7 +106,7 @@ def train_group(
     """
     rows, valid = (reading(r, group.architecture, inputs) for r in (rows, valid))
     began = time.monotonic()
-    starts = _starts(group, rows, inputs, task, way)
+    starts = _starts(group, rows, inputs, task, deadline)
     training = train(
         starts,
         rows,
@@ -128,7 +128,7 @@ def train_group(
     return TrainedGroup(members, training.way, training.why, seconds)
 
 
-def retrain(member: Member, rows: Rows, *, inputs: Inputs, task: Task, way: Asked) -> Net:
+def retrain(member: Member, rows: Rows, *, inputs: Inputs, task: Task) -> Net:
     """Train a member's network again, on other rows, for as many epochs as were best for it."""
     group = member.group
     rows = reading(rows, group.architecture, inputs)
@@ -136,7 +136,7 @@ def retrain(member: Member, rows: Rows, *, inputs: Inputs, task: Task, way: Aske
     first = group.settings[group.starts.index(member.start)]
     start = build(group.architecture, inputs, task.n_outputs, seed=first.seed)
     if shares:
-        start = _warm(start, group, first, rows, task, way)
+        start = _warm(start, group, first, rows, task)
     training = train(
         [start],
         rows,
@@ -146,7 +146,7 @@ def retrain(member: Member, rows: Rows, *, inputs: Inputs, task: Task, way: Aske
         stop_after=member.best_epoch,
         batch_size=group.batch_size,
         clip=1.0,
-        way=way,
+        way="loop",
         averages=False,
     )
     return Net(group.architecture, training.members[0].module)
@@ -161,7 +161,9 @@ def _mean_loss(output: Tensor, target: Tensor, *, task: Task) -> Tensor:
     return row_loss(output, target, task).mean()
 
 
-def _starts(group: Group, rows: Rows, inputs: Inputs, task: Task, way: Asked) -> list[nn.Module]:
+def _starts(
+    group: Group, rows: Rows, inputs: Inputs, task: Task, deadline: float | None
+) -> list[nn.Module]:
     """One network for each member; those of a family begin from the same warm one."""
     found: dict[int, nn.Module] = {}
     shared = {start for start, n in Counter(group.starts).items() if n > 1}
@@ -170,13 +172,18 @@ def _starts(group: Group, rows: Rows, inputs: Inputs, task: Task, way: Asked) ->
             continue
         module = build(group.architecture, inputs, task.n_outputs, seed=setting.seed)
         if start in shared:
-            module = _warm(module, group, setting, rows, task, way)
+            module = _warm(module, group, setting, rows, task, deadline)
         found[start] = module
     return [found[start] for start in group.starts]
 
 
 def _warm(
-    module: nn.Module, group: Group, setting: Setting, rows: Rows, task: Task, way: Asked
+    module: nn.Module,
+    group: Group,
+    setting: Setting,
+    rows: Rows,
+    task: Task,
+    deadline: float | None = None,
 ) -> nn.Module:
     """One epoch at a constant rate."""
     training = train(
@@ -188,7 +195,8 @@ def _warm(
         batch_size=group.batch_size,
         schedule="constant",
         clip=1.0,
-        way=way,
+        way="loop",
+        deadline=deadline,
         averages=False,
     )
     return training.members[0].module

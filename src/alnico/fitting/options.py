@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
 from typing import Any
 
 from alnico.errors import RecipeError
+from alnico.networks import architectures
 from alnico.registry import suggest
+from alnico.training import optimisers
 from alnico.types import Label
 
 TASKS = ("auto", "binary", "multiclass", "regression")
@@ -39,6 +41,7 @@ class Options:
 
     Raises:
         RecipeError: If a value is out of range.
+        UnknownNameError: If there is no such optimiser or architecture.
     """
 
     target: str
@@ -61,7 +64,37 @@ class Options:
         if self.task not in TASKS:
             raise RecipeError(f"there is no task {self.task!r}", help=suggest(self.task, TASKS))
         if self.time_limit is not None and self.time_limit <= 0:
-            raise RecipeError(f"time limit must be positive, got {self.time_limit} s")
+            raise RecipeError(
+                f"time limit must be positive, got {self.time_limit:g} s",
+                help="leave it out to train the first pass only",
+            )
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise RecipeError(
+                f"seed must be a whole number from 0 and below 2**32, got {self.seed!r}",
+                help="any of these will do",
+            )
+        for name in self.optimisers:
+            optimisers[name]
+        for name in self.architectures:
+            architectures[name]
+
+    def go_on(self, asked: Options) -> Options:
+        """These options for a run that goes on: a new time limit is taken, no other change.
+
+        Args:
+            asked: What is asked now; what has its default there was not asked.
+
+        Raises:
+            RecipeError: If something else is asked now.
+        """
+        for field in fields(self):
+            before, now = getattr(self, field.name), getattr(asked, field.name)
+            if field.name != "time_limit" and now not in (_default(field), before):
+                raise RecipeError(
+                    f"this run began with {field.name} {before!r}, not {now!r}",
+                    help="go on without that option, or start a new run with another -o",
+                )
+        return replace(self, time_limit=asked.time_limit or self.time_limit)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the run folder."""
@@ -74,6 +107,10 @@ class Options:
             k: tuple(v) if isinstance(v, list) else v for k, v in record.items()
         }
         return cls(**values)
+
+
+def _default(field: Field[Any]) -> object:
+    return "" if field.default is MISSING else field.default  # only a target has none
 
 
 def seconds(text: str | float | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -13,10 +14,12 @@ from torch import Tensor
 from alnico.data.batches import Rows
 from alnico.data.encode import Encoder, fit_encoder
 from alnico.data.leaks import Leak, find_leaks
+from alnico.data.log import spaced
 from alnico.data.schema import conform, infer_schema
 from alnico.data.split import Split, make_folds, split_rows
 from alnico.data.table import Table, check_finite
 from alnico.data.target import Asked, encode_target, infer_task
+from alnico.errors import DataError
 from alnico.evaluation.metrics import Metric, Target, for_task
 from alnico.fitting.options import Options
 from alnico.progress import note, phase, warn
@@ -75,7 +78,6 @@ def prepare(table: Table, options: Options) -> Prepared:
         UnknownNameError: If a column or metric that was named does not exist.
     """
     frame = table.frame
-    window_end = _window_end(frame, options)
     schema = infer_schema(
         frame,
         target=options.target,
@@ -84,39 +86,27 @@ def prepare(table: Table, options: Options) -> Prepared:
         category=options.category,
         group=options.group,
         time=options.time_column,
-        window_end=window_end,
+        window_end=_window_end(frame, options),
     )
     task, sentence = infer_task(
         frame[options.target], task=cast(Asked, options.task), positive=options.positive
     )
     metric = for_task(options.metric, task)
-    note("table", f"{frame.height:,} rows, {schema.summary()}".replace(",", " ", 1))
+    note("table", f"{spaced(frame.height)} rows, {schema.summary()}")
     note("target", sentence)
     target = encode_target(frame[options.target], task)
-    check_finite(frame, [c.name for c in schema.columns if c.type == "number"])
-    groups = frame[options.group] if options.group else None
-    split = split_rows(
-        target,
-        is_classification=task.is_classification,
-        seed=options.seed,
-        groups=groups,
-        times=frame[options.time_column] if options.time_column else None,
-        window_end=frame[window_end] if window_end else None,
-    )
-    note("split", f"{split.how}; the test part is opened once, at the end")
+    numbers = [column.name for column in schema.columns if column.type == "number"]
+    check_finite(frame, numbers, source=table.source)
+    split = _split(frame, target, options, is_classification=task.is_classification)
     leaks = find_leaks(frame[split.train], schema, target[split.train], task, seed=options.seed)
-    for leak in leaks:
-        warn(
-            f"column {leak.column!r} gives {options.target!r} away by itself: "
-            f"{leak.metric} {leak.score:.3f} from this column alone",
-            help=f"if it is not known when you predict: --drop {leak.column!r}",
-        )
+    _warn_of(leaks, options.target)
     task = _units(task, target[split.train])
     with phase("encode", "learning the encodings from the training part") as work:
         encoder = fit_encoder(conform(frame[split.train], schema, source=table.source), schema)
         train = _rows(frame, encoder, target, task, split.train)
         valid = _rows(frame, encoder, target, task, split.valid)
         work.say(_what(encoder))
+    groups = frame[options.group] if options.group else None
     folds = make_folds(
         target[split.valid],
         n_folds=N_FOLDS,
@@ -145,10 +135,51 @@ def _window_end(frame: pl.DataFrame, options: Options) -> str | None:
     return options.window_end
 
 
+def _split(
+    frame: pl.DataFrame,
+    target: NDArray[np.int64] | NDArray[np.float32],
+    options: Options,
+    *,
+    is_classification: bool,
+) -> Split:
+    window_end = _window_end(frame, options)
+    split = split_rows(
+        target,
+        is_classification=is_classification,
+        seed=options.seed,
+        groups=frame[options.group] if options.group else None,
+        times=frame[options.time_column] if options.time_column else None,
+        window_end=frame[window_end] if window_end else None,
+    )
+    _check_sizes(split)
+    note("split", f"{split.how}; the test part is opened once, at the end")
+    return split
+
+
+def _warn_of(leaks: Sequence[Leak], target: str) -> None:
+    for leak in leaks:
+        warn(
+            f"column {leak.column!r} gives {target!r} away by itself: "
+            f"{leak.metric} {leak.score:.3f} from this column alone",
+            help=f"if it is not known when you predict: --drop {leak.column!r}",
+        )
+
+
+def _check_sizes(split: Split) -> None:
+    """Validation is cut into folds, and test rows are resampled: both need two rows."""
+    for part, rows in (("validation", split.valid), ("test", split.test)):
+        if len(rows) < 2:
+            raise DataError(
+                f"the {part} part has a single row, split {split.how}",
+                help="give more rows, or split in another way",
+            )
+
+
 def _units(task: Task, target: Target) -> Task:
     if task.is_classification:
         return task
-    return replace(task, center=float(target.mean()), scale=float(target.std()) or 1.0)
+    numbers = target.astype(np.float64)  # the square of a large float32 is infinite
+    return replace(task, center=float(numbers.mean()), scale=float(numbers.std()) or 1.0)
 
 
 def _rows(
@@ -175,5 +206,5 @@ def _what(encoder: Encoder) -> str:
         found.append(f"{len(inputs.categories)} categories ({levels} levels)")
     if encoder.vocabulary:
         words = encoder.vocabulary
-        found.append(f"text ({len(words.words):,} words, {len(words.pairs):,} pairs)")
+        found.append(f"text ({spaced(len(words.words))} words, {spaced(len(words.pairs))} pairs)")
     return ", ".join(found)

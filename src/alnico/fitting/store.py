@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -22,10 +23,11 @@ from alnico.fitting.options import Options
 from alnico.fitting.plan import Group
 from alnico.networks import build
 from alnico.probing import read_outputs
-from alnico.runs import RUN, read_run
+from alnico.runs import RUN, check_place, read_run
 from alnico.training import Epoch
 from alnico.types import Inputs, StateDict, Task
 
+_ASKED = "asked.json"
 _NETS = ("net", "ema", "swa")
 
 
@@ -38,22 +40,28 @@ class Store:
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.folder = out.with_name(out.name + ".partial")
+        self.folder = out.parent / f"{out.name}.partial"  # `.` has no name
         self._goes_on = False
 
     def check(self, *, force: bool) -> None:
         """Make sure that a new run may be written here; writes nothing.
 
         Raises:
-            OutputError: If there is a run already, finished or not, and not `force`.
+            OutputError: If there is a run already, finished or not, and not `force`; or something
+                that is no run.
         """
-        for there in (self.out, self.folder):
-            if there.exists() and not force:
-                raise OutputError(f"{there} is there already", help=_ways_out(there, self.out))
-        if self.out.exists() and not (self.out / RUN).is_file():
+        check_place(self.out, force=force)
+        if not os.path.lexists(self.folder):
+            return
+        if not (self.folder / _ASKED).is_file():
             raise OutputError(
-                f"{self.out} is there and is not a run folder; it is left alone",
+                f"{self.folder} is there already and is not an unfinished run",
                 help="choose another -o",
+            )
+        if not force:
+            raise OutputError(
+                f"{self.folder} is there already: a run that is not finished",
+                help="go on with --resume, choose another -o, or --force to start anew",
             )
 
     def begin(self, options: Options, digest: str) -> None:
@@ -67,12 +75,12 @@ class Store:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         try:
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir()
         except OSError as error:
             raise OutputError(
                 f"{self.folder} cannot be made: {error.strerror}", help="choose another -o"
             ) from error
-        self._write("asked.json", {"options": options.to_json(), "digest": digest})
+        self._write(_ASKED, {"options": options.to_json(), "digest": digest})
 
     def resume(self, digest: str) -> Options:
         """What was asked of the run that goes on; its groups will not be trained again.
@@ -86,27 +94,40 @@ class Store:
                 f"{self.out} is finished: its test part was opened, and a test part is opened once",
                 help="start a new run with another -o",
             )
-        path = self.folder / "asked.json"
+        path = self.folder / _ASKED
         if not path.is_file():
             raise RunFolderError(
                 f"there is nothing to go on with: {self.folder} is missing",
                 help="start it without --resume",
             )
-        asked = json.loads(path.read_text("utf-8"))
-        if asked["digest"] != digest:
+        asked = self._read(path)
+        try:
+            began_with, options = asked["digest"], Options.from_json(asked["options"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _damaged(path, error) from error
+        if began_with != digest:
             raise DataError(
                 "the table is not the one that this run began with (its hash differs)",
                 help="give the same table, or start a new run",
             )
+        check_place(self.out, force=True)
         self._goes_on = True
-        return Options.from_json(asked["options"])
+        return options
 
     def end(self) -> None:
         """The run is finished: nothing is left to go on with."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def give_up(self) -> bool:
+        """The run failed: if no group was trained, nothing is left of it; else it can go on."""
+        if not any(self.folder.glob("*.safetensors")) and not self._goes_on:
+            self.end()
+        return self.folder.exists()
+
     def save(self, group: Group, trained: TrainedGroup) -> None:
-        """Keep a trained group."""
+        """Keep a trained group; one that had no time for an epoch is not worth keeping."""
+        if not any(member.history for member in trained.members):
+            return
         tensors: StateDict = {}
         members: list[dict[str, Any]] = []
         for i, member in enumerate(trained.members):
@@ -123,7 +144,7 @@ class Store:
                     "seconds": member.seconds,
                 }
             )
-        write_tensors(self.folder / f"{group.name}.safetensors", tensors)
+        write_tensors(self.folder / f"{group.name}.safetensors", tensors, force=True)
         how = {"way": trained.way, "why": trained.why, "seconds": trained.seconds}
         self._write(f"{group.name}.json", {"group": asdict(group), "members": members, **how})
 
@@ -132,7 +153,7 @@ class Store:
         path = self.folder / f"{group.name}.json"
         if not path.is_file():
             return None
-        record = json.loads(path.read_text("utf-8"))
+        record = self._read(path)
         if record["group"] != json.loads(json.dumps(asdict(group))):
             return None
         tensors = read_tensors(self.folder / f"{group.name}.safetensors")
@@ -153,9 +174,22 @@ class Store:
         )
         return TrainedGroup(members, record["way"], record["why"], record["seconds"])
 
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise _damaged(path, error) from error
+        return record
+
     def _write(self, name: str, record: dict[str, Any]) -> None:
         with new_file(self.folder / name, force=True) as path:
             Path(path).write_text(json.dumps(record), "utf-8")
+
+
+def _damaged(path: Path, error: Exception) -> RunFolderError:
+    return RunFolderError(
+        f"{path} is damaged: {error}", help="start it anew with --force, without --resume"
+    )
 
 
 def _member(
@@ -178,9 +212,3 @@ def _member(
         outputs=read_outputs(module, rows.inputs),
         seconds=kept["seconds"],
     )
-
-
-def _ways_out(there: Path, out: Path) -> str:
-    if there == out:
-        return "choose another -o, or --force to replace it"
-    return "go on with --resume, choose another -o, or --force to start anew"

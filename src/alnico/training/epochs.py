@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 from alnico.errors import DataError
@@ -81,13 +82,15 @@ def _take_steps(
     for learner in team:
         learner.begin_epoch()
     everyone = [member for learner in team for member in learner.bundle.members]
-    for deal in feed.epoch(everyone):
+    deals = feed.epoch(everyone)
+    while run := list(islice(deals, feed.run)):
         if deadline is not None and time.monotonic() >= deadline:
             return True
-        step, factor = factors.step, factors.next()
+        steps = [(deal, factors.step, factors.next()) for deal in run]
         for learner in team:
-            inputs, target = deal(learner.bundle.members)
-            learner.step_(inputs, target, step=step, factor=factor)
+            for deal, step, factor in steps:
+                inputs, target = deal(learner.bundle.members)
+                learner.step_(inputs, target, step=step, factor=factor)
     return False
 
 

@@ -31,6 +31,10 @@ class RowsFeed:
         seeds: One a member: its order is a function of it alone.
     """
 
+    run = (
+        4  # steps that a learner takes before the next has its turn: its weights stay in the cache
+    )
+
     def __init__(self, rows: Rows, *, batch_size: int, seeds: Sequence[int]) -> None:
         self._rows = rows
         self._batch_size = batch_size
@@ -74,6 +78,8 @@ class LoaderFeed:
         loader: What gives (inputs, target) pairs each time it is iterated.
         device: Where they are used.
     """
+
+    run = 1  # nobody holds more than one batch of the user's
 
     def __init__(self, loader: Iterable[tuple[Batch, Tensor]], *, device: torch.device) -> None:
         self._loader = loader

@@ -95,6 +95,8 @@ class Learner:
 
     def _losses(self, output: Tensor, target: Tensor) -> Tensor:
         """[k, n, c], [k, n] -> [k]; one by one, for a loss may do what it likes with its rows."""
+        if len(output) == 1:
+            return self._loss(output[0], target[0]).unsqueeze(0)
         pairs = zip(output.unbind(), target.unbind(), strict=True)
         return torch.stack([self._loss(own, wanted) for own, wanted in pairs])
 

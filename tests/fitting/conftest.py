@@ -1,0 +1,103 @@
+"""A small invented shop, and what fitting makes of it; made once, read by many tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from alnico.data.table import read_table
+from alnico.fitting import Bench, Fitted, Options, fit_table
+from alnico.fitting.members import TrainedGroup, train_group
+from alnico.fitting.plan import Group
+from alnico.fitting.prepare import Prepared, prepare
+from alnico.networks import Architecture
+from alnico.training import Setting
+
+OPTIONS = Options(target="buys", positive="yes", architectures=("mlp",))
+
+
+def invent(n: int, seed: int) -> pl.DataFrame:
+    """Customers: whether one buys follows from numbers, a country, and words, beside noise."""
+    draw = np.random.default_rng(seed)
+    visits, age = draw.gamma(2.0, 3.0, n), draw.normal(40, 12, n)
+    country = draw.choice(["de", "fr", "it"], n)
+    glad = draw.random(n) < 0.5
+    logit = 0.8 * np.sin(visits) + 0.05 * (age - 40) + (country == "it") + 1.5 * glad - 1
+    words = [
+        " ".join(draw.permutation(["great" if g else "poor", *draw.choice(["cotton", "fit"], 4)]))
+        for g in glad
+    ]
+    return pl.DataFrame(
+        {
+            "visits": visits,
+            "age": np.where(draw.random(n) < 0.1, None, age.round(1)).astype(float),
+            "country": country,
+            "words": words,
+            "spent": np.exp(0.3 * logit + draw.normal(3, 0.3, n)),
+            "buys": np.where(draw.random(n) < 1 / (1 + np.exp(-logit)), "yes", "no"),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def shop() -> pl.DataFrame:
+    return invent(500, seed=1).drop("words", "spent")
+
+
+@pytest.fixture(scope="session")
+def reviewed() -> pl.DataFrame:
+    return invent(500, seed=2).drop("spent")
+
+
+@pytest.fixture(scope="session")
+def prepared(shop: pl.DataFrame) -> Prepared:
+    return prepare(read_table(shop), OPTIONS)
+
+
+@pytest.fixture(scope="session")
+def group() -> Group:
+    """One from a start of its own, three of one family."""
+    optimisers = ("adamw", "adam", "adam", "sgd")
+    return Group(
+        name="mlp-0",
+        architecture=Architecture("mlp", depth=1, width=16, dropout=0.1),
+        settings=tuple(Setting(name, 1e-2, seed=i) for i, name in enumerate(optimisers)),
+        starts=(0, 1, 1, 1),
+        epochs=24,
+        patience=4,
+        batch_size=64,
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(prepared: Prepared, group: Group) -> TrainedGroup:
+    torch.set_num_threads(1)
+    return train_group(
+        group,
+        prepared.train,
+        prepared.valid,
+        inputs=prepared.encoder.inputs,
+        task=prepared.task,
+        way="loop",
+    )
+
+
+@pytest.fixture(scope="session")
+def bench(prepared: Prepared, trained: TrainedGroup) -> Bench:
+    return Bench(
+        trained.members,
+        prepared.train,
+        prepared.valid,
+        prepared.folds,
+        prepared.encoder.inputs,
+        prepared.task,
+    )
+
+
+@pytest.fixture(scope="session")
+def fitted(shop: pl.DataFrame) -> Fitted:
+    """A whole run on the shop, with every kind of row."""
+    torch.set_num_threads(1)
+    return fit_table(read_table(shop), OPTIONS)
