@@ -99,3 +99,8 @@ def note(name: str, text: str) -> None:
 def warn(text: str, *, help: str | None = None) -> None:
     """Tell something that was carried on with and that the user may regret."""
     _tell(Event("warning", Phase("warning", text), help))
+
+
+def spaced(number: int) -> str:
+    """A count as it is shown: `41188` -> `41 188`."""
+    return f"{number:_}".replace("_", " ")

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from alnico import progress
-from alnico.data.log import read_log, spaced
+from alnico.data.log import read_log
 from alnico.errors import DataError
+from alnico.progress import spaced
 
 COLUMNS = {"customer": "who", "timestamp": "when", "amount": "paid"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from alnico.fitting import Fitted
 
 SHOPS = {
-    "purchases": "who buys in the next 90 days",
+    "purchases": "who buy in the next 90 days",
     "clothing": "who would not recommend what they bought",
 }
 """Each shop, and whom it looks for."""
@@ -40,6 +41,7 @@ def demo(
     if shop is not None and shop not in SHOPS:
         raise UnknownNameError(f"there is no demo {shop!r}", help=suggest(shop, SHOPS))
     names = [shop] if shop else list(SHOPS)
+    _make_room(output, names)
     for name in names:
         _run(getattr(shops, name)(), output / name, seed=seed, quiet=quiet)
     render.say("Next:", quiet=quiet)
@@ -47,6 +49,21 @@ def demo(
     render.say(f"  alnico leaderboard {first} --all        every row", quiet=quiet)
     render.say(f"  alnico leaderboard {first} --json       every figure", quiet=quiet)
     render.say("  alnico fit YOUR.csv --target COLUMN -o run/", quiet=quiet)
+
+
+def _make_room(output: Path, names: Sequence[str]) -> None:
+    """Find out before any work is done whether the run folders can be written."""
+    from alnico.errors import OutputError
+    from alnico.runs import check_place
+
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the folder {output} cannot be made: {error.strerror}", help="choose another -o"
+        ) from error
+    for name in names:
+        check_place(output / name, force=True)
 
 
 def _run(shop: DemoTable, folder: Path, *, seed: int, quiet: bool) -> None:
@@ -69,7 +86,6 @@ def _run(shop: DemoTable, folder: Path, *, seed: int, quiet: bool) -> None:
         assert fitted.verdict is not None
         typer.echo(fill(fitted.verdict.text))
         typer.echo(fill(_worth(shop, fitted)))
-    folder.parent.mkdir(parents=True, exist_ok=True)
     save_run(folder, fitted, force=True)
     typer.echo(f"The run folder: {folder}\n")
     if fitted.status != "complete":
@@ -97,6 +113,7 @@ def _name_leaks(shop: DemoTable) -> None:
 def _worth(shop: DemoTable, fitted: Fitted) -> str:
     """What the best row means for the shop: who is found by contacting a tenth."""
     from alnico.evaluation.lift import captured
+    from alnico.progress import spaced
 
     best = fitted.rows[0].test_prediction
     assert best is not None
@@ -106,6 +123,6 @@ def _worth(shop: DemoTable, fitted: Fitted) -> str:
     contacted, share = captured(target == rare, best[:, rare])
     return (
         f"For the shop: of the customers {SHOPS[shop.name]}, {share:.0%} are found in the tenth "
-        f"of the test part that the model ranks highest ({contacted:,} rows); a tenth at random "
+        f"of the test part that the model ranks highest ({spaced(contacted)} rows); a tenth at random "
         "holds 10%."
     )

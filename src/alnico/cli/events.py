@@ -35,8 +35,8 @@ def events(
     check_output(output, inputs=[log], force=force)
     from alnico import progress
     from alnico.data.events import make_table
-    from alnico.data.log import spaced
     from alnico.data.table import read_table
+    from alnico.progress import spaced
 
     with render.show_progress(quiet=quiet):
         table = make_table(

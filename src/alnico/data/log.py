@@ -54,11 +54,6 @@ def read_log(
     return pl.DataFrame(columns).drop_nulls("customer").sort(*columns)
 
 
-def spaced(number: int) -> str:
-    """A count as it is shown: `41188` -> `41 188`."""
-    return f"{number:_}".replace("_", " ")
-
-
 def _check_columns(roles: dict[str, str], known: list[str]) -> None:
     unknown = {role: name for role, name in roles.items() if name not in known}
     if unknown:
@@ -86,7 +81,7 @@ def _read_customers(values: pl.Series) -> pl.Series:
         raise DataError(f"{values.name}: no event says who bought", help="name another column")
     if missing:
         progress.warn(
-            f"{values.name}: {spaced(missing)} events without a customer are left out",
+            f"{values.name}: {progress.spaced(missing)} events without a customer are left out",
             help="guests cannot be followed over time; give them an id if you have one",
         )
     return values
@@ -111,7 +106,7 @@ def _read_times(values: pl.Series) -> pl.Series:
     if len(bad):
         example = bad.drop_nulls().head(1).to_list()
         raise DataError(
-            f"{values.name}: {spaced(len(bad))} of {spaced(len(values))} timestamps "
+            f"{values.name}: {progress.spaced(len(bad))} of {progress.spaced(len(values))} timestamps "
             + (f"are no dates, such as {example[0]!r}" if example else "are missing"),
             help="write them as 2024-12-31, 20241231 or 2024-12-31 08:26:00, or drop these rows",
         )
@@ -130,13 +125,13 @@ def _read_amounts(values: pl.Series) -> pl.Series:
     bad = len(values) - int(amounts.is_finite().sum())
     if bad:
         raise DataError(
-            f"{values.name}: {spaced(bad)} of {spaced(len(values))} amounts are no finite number",
+            f"{values.name}: {progress.spaced(bad)} of {progress.spaced(len(values))} amounts are no finite number",
             help="fill in what was paid, or drop these rows",
         )
     negative = int((amounts < 0).sum())
     if negative:
         progress.warn(
-            f"{values.name}: {spaced(negative)} amounts are negative; they count as orders",
+            f"{values.name}: {progress.spaced(negative)} amounts are negative; they count as orders",
             help="drop returns and cancellations first if they are no purchases",
         )
     return amounts

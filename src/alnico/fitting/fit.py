@@ -20,7 +20,7 @@ from alnico.fitting.prepare import Prepared, prepare
 from alnico.fitting.rows import Row, calibrate
 from alnico.fitting.store import Store
 from alnico.fitting.verdict import Verdict, verdict
-from alnico.progress import phase, warn
+from alnico.progress import phase, spaced, warn
 
 REFIT = "single_refit"
 
@@ -246,7 +246,7 @@ def _refit(fitted: Fitted, wanted: list[str], clock: Clock) -> None:
         net: Net = retrain(member, both, inputs=prepared.encoder.inputs, task=prepared.task)
         row = Row(REFIT, member.name, (net,), seconds=time.monotonic() - began)
         row.calibration = best.calibration  # no validation rows are left to calibrate it on
-        work.say(f"{member.name} on {len(both):,} training + validation rows")
+        work.say(f"{member.name} on {spaced(len(both))} training + validation rows")
     fitted.rows = rank([*fitted.rows, row], prepared.metric)
 
 
@@ -272,4 +272,4 @@ def _open_test(fitted: Fitted) -> None:
             groups=prepared.test_groups(),
             seed=fitted.options.seed,
         )
-        work.say(f"opened once: {len(test):,} rows, {prepared.metric.name} of every row")
+        work.say(f"opened once: {spaced(len(test))} rows, {prepared.metric.name} of every row")

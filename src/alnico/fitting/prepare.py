@@ -14,7 +14,6 @@ from torch import Tensor
 from alnico.data.batches import Rows
 from alnico.data.encode import Encoder, fit_encoder
 from alnico.data.leaks import Leak, find_leaks
-from alnico.data.log import spaced
 from alnico.data.schema import conform, infer_schema
 from alnico.data.split import Split, make_folds, split_rows
 from alnico.data.table import Table, check_finite
@@ -22,7 +21,7 @@ from alnico.data.target import Asked, encode_target, infer_task
 from alnico.errors import DataError
 from alnico.evaluation.metrics import Metric, Target, for_task
 from alnico.fitting.options import Options
-from alnico.progress import note, phase, warn
+from alnico.progress import note, phase, spaced, warn
 from alnico.types import Task
 
 if TYPE_CHECKING:
