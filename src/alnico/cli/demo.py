@@ -41,9 +41,10 @@ def demo(
     if shop is not None and shop not in SHOPS:
         raise UnknownNameError(f"there is no demo {shop!r}", help=suggest(shop, SHOPS))
     names = [shop] if shop else list(SHOPS)
+    tables = [getattr(shops, name)() for name in names]
     _make_room(output, names)
-    for name in names:
-        _run(getattr(shops, name)(), output / name, seed=seed, quiet=quiet)
+    for table in tables:
+        _run(table, output / table.name, seed=seed, quiet=quiet)
     render.say("Next:", quiet=quiet)
     first = output / names[0]
     render.say(f"  alnico leaderboard {first} --all        every row", quiet=quiet)
@@ -122,7 +123,7 @@ def _worth(shop: DemoTable, fitted: Fitted) -> str:
     rare = int((target == 1).mean() < 0.5)
     contacted, share = captured(target == rare, best[:, rare])
     return (
-        f"For the shop: of the customers {SHOPS[shop.name]}, {share:.0%} are found in the tenth "
-        f"of the test part that the model ranks highest ({spaced(contacted)} rows); a tenth at random "
-        "holds 10%."
+        f"For the shop: of the customers {SHOPS[shop.name]}, {share:.0%} are found in the "
+        f"tenth of the test part that the model ranks highest ({spaced(contacted)} rows); a tenth "
+        "at random holds 10%."
     )

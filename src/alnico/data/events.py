@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from alnico import progress
 from alnico.data.log import read_log
 from alnico.errors import DataError, RecipeError
+from alnico.progress import spaced
 from alnico.registry import suggest
 
 if TYPE_CHECKING:
@@ -70,18 +71,14 @@ def make_table(
     events = read_log(log, customer=customer, timestamp=timestamp, amount=amount, item=item)
     _check_range(events["time"], moments, span)
     events = _number_orders(events, per=per)
-    with progress.phase(
-        "events", f"{progress.spaced(len(events))} events", total=len(moments)
-    ) as work:
+    with progress.phase("events", f"{spaced(len(events))} events", total=len(moments)) as work:
         parts = []
         for moment in moments:
             parts.append(_rows_at(events, moment, span))
             work.advance()
         table = pl.concat(parts)
-        people = progress.spaced(events["customer"].n_unique())
-        work.say(
-            f"{progress.spaced(len(events))} events of {people} customers, {len(moments)} cut-offs"
-        )
+        people = spaced(events["customer"].n_unique())
+        work.say(f"{spaced(len(events))} events of {people} customers, {len(moments)} cut-offs")
     if all(at.time() == (at + span).time() == time() for at in moments):
         table = table.with_columns(pl.col("cutoff", "window_end").cast(pl.Date))
     return table

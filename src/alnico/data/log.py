@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from alnico import progress
 from alnico.errors import DataError
+from alnico.progress import spaced
 from alnico.registry import suggest
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _read_customers(values: pl.Series) -> pl.Series:
         raise DataError(f"{values.name}: no event says who bought", help="name another column")
     if missing:
         progress.warn(
-            f"{values.name}: {progress.spaced(missing)} events without a customer are left out",
+            f"{values.name}: {spaced(missing)} events without a customer are left out",
             help="guests cannot be followed over time; give them an id if you have one",
         )
     return values
@@ -106,7 +107,7 @@ def _read_times(values: pl.Series) -> pl.Series:
     if len(bad):
         example = bad.drop_nulls().head(1).to_list()
         raise DataError(
-            f"{values.name}: {progress.spaced(len(bad))} of {progress.spaced(len(values))} timestamps "
+            f"{values.name}: {spaced(len(bad))} of {spaced(len(values))} timestamps "
             + (f"are no dates, such as {example[0]!r}" if example else "are missing"),
             help="write them as 2024-12-31, 20241231 or 2024-12-31 08:26:00, or drop these rows",
         )
@@ -125,13 +126,13 @@ def _read_amounts(values: pl.Series) -> pl.Series:
     bad = len(values) - int(amounts.is_finite().sum())
     if bad:
         raise DataError(
-            f"{values.name}: {progress.spaced(bad)} of {progress.spaced(len(values))} amounts are no finite number",
+            f"{values.name}: {spaced(bad)} of {spaced(len(values))} amounts are no finite number",
             help="fill in what was paid, or drop these rows",
         )
     negative = int((amounts < 0).sum())
     if negative:
         progress.warn(
-            f"{values.name}: {progress.spaced(negative)} amounts are negative; they count as orders",
+            f"{values.name}: {spaced(negative)} amounts are negative; they count as orders",
             help="drop returns and cancellations first if they are no purchases",
         )
     return amounts
