@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_WORTH = 2**22
+_WORTH = 2**24
 """Numbers that an operation touches before a second thread pays for being woken."""
 
 

@@ -5,14 +5,14 @@ import subprocess
 import sys
 
 
-def test_the_entry_point_sets_no_spinning_before_torch_and_keeps_the_users_choice() -> None:
+def test_the_entry_point_sets_a_short_spin_before_torch_and_keeps_the_users_choice() -> None:
     code = (
         "import os, sys; from alnico.cli import entry; assert 'torch' not in sys.modules\n"
         "sys.argv = ['alnico', '--version']\n"
         "try: entry.start()\n"
         "finally: print(os.environ['GOMP_SPINCOUNT'])"
     )
-    for given, expected in ((None, "0"), ("7", "7")):
+    for given, expected in ((None, "1000"), ("7", "7")):
         environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
         if given:
             environment["GOMP_SPINCOUNT"] = given

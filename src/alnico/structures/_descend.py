@@ -60,7 +60,9 @@ def _minimise(start: S, now: S, parts: Parts, target: Tensor, task: Task, streng
     structure = deepcopy(now)
     anchors = [p.detach().clone() for p in start.parameters()]
     free = list(structure.parameters())
-    optimiser = torch.optim.LBFGS(free, max_iter=50, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS(
+        free, max_iter=50, tolerance_change=1e-6, line_search_fn="strong_wolfe"
+    )
 
     def closure() -> Tensor:
         optimiser.zero_grad()

@@ -50,6 +50,14 @@ class Standardise(nn.Module):
         return out
 
 
+class _Done(Standardise):
+    """Stands in while a structure is learned: its features are standardised and joined already."""
+
+    def forward(self, parts: Parts) -> Tensor:
+        """[n, sum of w], as it is"""
+        return parts.features[0]
+
+
 class OverFeatures(Structure, ABC):
     """A structure that reads the members' features, with an offset for each output.
 
@@ -69,8 +77,14 @@ class OverFeatures(Structure, ABC):
         chosen = choose_members(parts, target, task, most=MOST)
         parts = parts.members(chosen)
         start = cls(parts.widths, task.n_outputs)
-        start.standardise.fit_(parts)
-        return Learned(chosen, descend(start, parts, target, task))
+        standardise = start.standardise
+        standardise.fit_(parts)
+        # once, not in every step
+        done = Parts(parts.logits, (standardise(parts),))
+        start.standardise = _Done(parts.widths)
+        learned = descend(start, done, target, task)
+        learned.standardise = standardise
+        return Learned(chosen, learned)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ Asked: TypeAlias = Literal["auto", "rule", "stacked", "vmap", "loop"]
 
 ASKED: tuple[Asked, ...] = ("auto", "rule", "stacked", "vmap", "loop")
 
+_WEIGHTS = 100_000  # beyond it, as with embeddings of words, the loop was two to three times faster
 _ROWS_A_THREAD = 1024  # of activations that still lie in its cache, measured in benchmarks/training
 _LONGEST_TIMING = 1.0  # seconds, after one round
 _CLEARLY = 0.95  # of the loop's time: less of a gain may be noise
@@ -83,7 +84,7 @@ def choose(
     if asked in ("stacked", "vmap"):
         return whole
     if asked == "rule":
-        return _by_rule(order, way, batch)
+        return _by_rule(order, way, batch, modules[0])
     return _fastest(_candidates(order, way), loop, modules, settings, batch, loss)
 
 
@@ -127,11 +128,16 @@ def _in_parts(order: Sequence[int], size: int, way: Way, why: str) -> Choice:
     return Choice(parts, way, why)
 
 
-def _by_rule(order: Sequence[int], way: Way, batch: tuple[Batch, Tensor]) -> Choice:
+def _by_rule(
+    order: Sequence[int], way: Way, batch: tuple[Batch, Tensor], module: nn.Module
+) -> Choice:
     """As large parts as the caches hold, for what was measured; a GPU takes all at once."""
     target = batch[1]
     if target.device.type != "cpu":
         return _in_parts(order, len(order), way, "rule: all at once on a GPU")
+    weights = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    if weights > _WEIGHTS:
+        return _in_parts(order, 1, "loop", f"rule: {weights} weights fill the caches")
     fit = torch.get_num_threads() * _ROWS_A_THREAD // target.shape[1]
     size = min(max(fit, 1), len(order))
     if size == 1:
