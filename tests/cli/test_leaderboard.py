@@ -20,7 +20,7 @@ def test_it_shows_the_best_row_of_each_kind_in_order(command: Callable, finished
     assert numbers == sorted(numbers)
     kinds = [re.split(r"  +", line.strip())[1] for line in shown]
     assert len(set(kinds)) == len(kinds) and {"linear", "single mlp", "attention"} <= set(kinds)
-    assert any("gain on the test part over the best single network" in line for line in lines)
+    assert any("gain: on the test part, over the best single network" in line for line in lines)
 
 
 def test_all_shows_every_row_and_json_every_figure(command: Callable, finished: Path) -> None:

@@ -42,9 +42,9 @@ def test_fusing_paid_when_it_beats_the_single_network_and_its_refit() -> None:
     assert found.paid and found.text.startswith(
         "Fusing paid. The best fusion by validation, concat"
     )
-    assert "better than the best single network (mlp-0.3) (+0.11" in found.text
-    assert "better than that network refitted on training + validation rows (+0.05" in found.text
-    assert "better than the linear model (+0.25" in found.text
+    assert "better than the best single network, mlp-0.3: +0.11" in found.text
+    assert "better than that network refitted on training + validation rows: +0.05" in found.text
+    assert "better than the linear model: +0.25" in found.text
 
 
 def test_a_gain_within_noise_did_not_pay() -> None:

@@ -86,7 +86,7 @@ def draw_leaderboard(
     notes = []
     if single is not None and single["test"] is not None:
         notes.append(
-            f"{metric}; gain on the test part over the best single network by validation "
+            f"{metric}; gain: on the test part, over the best single network "
             f"(# {single['row']}), + is better"
         )
     elif single is not None:
@@ -124,6 +124,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
     gain = "" if row["gain"] is None else _score(row["gain"], sign="+")
     if gain and (row["gain_low"], row["gain_high"]) != (0.0, 0.0):
         gain += "  " + " ".join(_score(row[end], sign="+") for end in ("gain_low", "gain_high"))
+    elif gain:  # the row that others are held against
+        gain += " " * len("  +0.0000 +0.0000")
     time = row["microseconds_a_row"]
     return [
         str(row["row"]),

@@ -68,13 +68,16 @@ def verdict(
     paid = gains["single"].low > 0
     paid = paid and ("single_refit" not in gains or gains["single_refit"].low > 0)
     names = {
-        "single": f"the best single network ({single.parts})",
+        "single": f"the best single network, {single.parts}",
         "single_refit": "that network refitted on training + validation rows",
         "linear": "the linear model",
     }
     compared = "; ".join(_compared(gain, names[kind], metric) for kind, gain in gains.items())
-    sentences = [_opening(paid, gains), f"The best fusion by validation, {fusion.kind} of "]
-    sentences[-1] += f"{fusion.parts}, on the test part: {compared}."
+    sentences = [
+        _opening(paid, gains),
+        f"The best fusion by validation is {fusion.kind} of {fusion.parts}; on the test part it is "
+        f"{compared}.",
+    ]
     if scored[0] is not fusion:
         sentences.append(f"By validation the row {scored[0].kind} is best, so it predicts.")
     beaten = _linear_wins(scored, metric)
@@ -100,7 +103,7 @@ def _opening(paid: bool, gains: Mapping[str, Gain]) -> str:
 def _compared(gain: Gain, name: str, metric: Metric) -> str:
     word = "better than" if gain.low > 0 else "worse than" if gain.high < 0 else "level with"
     figures = f"{gain.estimate:+.4f} {metric.name} [{gain.low:+.4f}, {gain.high:+.4f}]"
-    return f"{word} {name} ({figures})"
+    return f"{word} {name}: {figures}"
 
 
 def _linear_wins(scored: Sequence[Row], metric: Metric) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from alnico.data.batches import take
 from alnico.errors import IncompatibleModelsError
+from alnico.progress import spaced
 from alnico.training.bundle import Bundle
 from alnico.training.equivalence import obstacle, same_architecture
 from alnico.training.learner import Learner, Loss
@@ -137,7 +138,7 @@ def _by_rule(
         return _in_parts(order, len(order), way, "rule: all at once on a GPU")
     weights = sum(p.numel() for p in module.parameters() if p.requires_grad)
     if weights > _WEIGHTS:
-        return _in_parts(order, 1, "loop", f"rule: {weights} weights fill the caches")
+        return _in_parts(order, 1, "loop", f"rule: {spaced(weights)} weights each gain nothing")
     fit = torch.get_num_threads() * _ROWS_A_THREAD // target.shape[1]
     size = min(max(fit, 1), len(order))
     if size == 1:
