@@ -14,11 +14,20 @@ import sklearn.linear_model
 import torch
 import torch._dynamo
 
+from alnico import progress
+
 # both set environment variables of their own when they are first used, which is no test's fault
 assert sklearn.linear_model is not None
 assert torch._dynamo is not None
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _someone_listens() -> Iterator[None]:
+    # a warning that no listener hears becomes a Python warning, and those are errors here
+    with progress.listen(lambda event: None):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextvars
 from contextlib import nullcontext
 from threading import Thread
 
@@ -89,3 +90,13 @@ def test_another_thread_is_not_overheard() -> None:
         thread.start()
         thread.join()
     assert events == []
+
+
+def test_a_warning_that_nobody_hears_becomes_a_python_warning() -> None:
+    def unheard() -> None:
+        with pytest.warns(UserWarning, match=r"^column 'a' leaks \(--drop 'a'\)$"):
+            warn("column 'a' leaks", help="--drop 'a'")
+        with pytest.warns(UserWarning, match="^no help$"):
+            warn("no help")
+
+    contextvars.Context().run(unheard)

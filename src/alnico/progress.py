@@ -7,6 +7,7 @@ with phase("train", "mlp x4", total=20) as work:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -97,7 +98,12 @@ def note(name: str, text: str) -> None:
 
 
 def warn(text: str, *, help: str | None = None) -> None:
-    """Tell something that was carried on with and that the user may regret."""
+    """Tell something that was carried on with and that the user may regret.
+
+    Without a listener it becomes a Python warning: it must not go unheard.
+    """
+    if _listener.get() is None:
+        warnings.warn(text if help is None else f"{text} ({help})", stacklevel=3)
     _tell(Event("warning", Phase("warning", text), help))
 
 

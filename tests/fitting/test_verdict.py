@@ -40,7 +40,7 @@ def test_fusing_paid_when_it_beats_the_single_network_and_its_refit() -> None:
         predicting("single_refit", 0.15, seed=3),
     )
     assert found.paid and found.text.startswith(
-        "Fusing paid. The best fusion by validation, concat"
+        "Fusing paid. The best fusion by validation is concat of mlp x2; on the test part"
     )
     assert "better than the best single network, mlp-0.3: +0.11" in found.text
     assert "better than that network refitted on training + validation rows: +0.05" in found.text
