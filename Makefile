@@ -35,6 +35,7 @@ check: $(STAMP)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry src 2> /dev/null || $(BIN)/deptry src
 	@$(RUN) pytest -q -m "not slow and not gpu"
 
 test: $(STAMP)
@@ -42,6 +43,7 @@ test: $(STAMP)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry src 2> /dev/null || $(BIN)/deptry src
 	@$(RUN) pytest -q -m "not gpu"
 
 format: $(STAMP)

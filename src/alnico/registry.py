@@ -17,6 +17,8 @@ EXTRAS = {
     "pyarrow": "tables",
     "narwhals": "tables",
     "sklearn": "tables",
+    "scipy": "tables",
+    "threadpoolctl": "tables",
     "optuna": "search",
     "plotly": "report",
 }

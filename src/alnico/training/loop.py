@@ -48,13 +48,13 @@ def train(
     """Train copies of `modules`, each with its own setting; the modules stay as they are.
 
     Args:
-        modules: Any that map the inputs of n rows to [n, c]; `settings` has one for each.
+        modules: Any that map the inputs of n rows to [n, c].
         data: Rows, in an order of each member's own, or a loader of (inputs, target) for all.
         settings: How each is trained.
         loss: (output [n, c], target [n]) -> the mean over the rows, a scalar.
         valid: What the best epoch of each member is chosen by; without it, the last is kept.
-        epochs: Passes over the data at most; the schedule is spread over them.
-        stop_after: End after this epoch of the schedule, as early stopping would have.
+        epochs: Passes over the data at most; the schedule is spread over them all.
+        stop_after: End after this epoch of the schedule, as early stopping would.
         batch_size: Rows of a batch, for rows.
         patience: Stop a member after so many epochs without a better validation loss.
         schedule: `cosine` (with a short warm-up) or `constant`.
@@ -67,7 +67,6 @@ def train(
 
     Raises:
         RecipeError: If a parameter is out of range, or settings and modules differ in number.
-        UnknownNameError: If there is no such way or schedule.
         DataError: If there are no rows, or they can be read only once.
         IncompatibleModelsError: If a module has nothing to train, or the way cannot be taken.
     """
