@@ -36,7 +36,7 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry src 2> /dev/null || $(BIN)/deptry src
-	@$(RUN) pytest -q -m "not slow and not gpu"
+	@$(RUN) pytest -q -n auto --dist loadfile -m "not slow and not gpu"
 
 test: $(STAMP)
 	@$(BIN)/ruff format --check --quiet .
@@ -44,7 +44,7 @@ test: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry src 2> /dev/null || $(BIN)/deptry src
-	@$(RUN) pytest -q -m "not gpu"
+	@$(RUN) pytest -q -n auto --dist loadfile -m "not gpu"
 
 format: $(STAMP)
 	@$(BIN)/ruff format .

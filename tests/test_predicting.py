@@ -205,7 +205,9 @@ READ = {
 GONE = object()
 
 
-@pytest.mark.parametrize("value", [GONE, None, "x", [], {}, 7, [7], -1], ids=repr)
+@pytest.mark.parametrize(
+    "value", [GONE, None, "x", [], {}, 7, [7], -1], ids=[f"fault{i}" for i in range(8)]
+)
 def test_a_record_of_another_make_is_an_error_that_says_so(run: Path, value: object) -> None:
     whole = read_run(run)
     for place, keys in READ.items():

@@ -82,8 +82,7 @@ def train(
     team = learners(choice, here, settings, loss, clip=clip)
     if averages:
         _keep_averages(team, feed.n_batches)
-    courses = [Course(patience=patience) for _ in modules]
-    n = min(epochs, stop_after or epochs)
+    courses, n = [Course(patience=patience) for _ in modules], min(epochs, stop_after or epochs)
     run_epochs(n, team, courses, feed, watch, factors, deadline=deadline, on_epoch=on_epoch)
     members = tuple(c.trained(module) for c, module in zip(courses, modules, strict=True))
     return Training(members, choice.way, choice.why, time.perf_counter() - begun)
