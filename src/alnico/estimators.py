@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import tempfile
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -43,7 +44,7 @@ class Leaderboard(list[dict[str, Any]]):
         return draw_leaderboard(self, metric=self.metric)
 
 
-class _Fusion:
+class _Fusion(ABC):
     """What the classifier and the regressor share.
 
     Args:
@@ -139,8 +140,9 @@ class _Fusion:
         return self
 
     @staticmethod
+    @abstractmethod
     def _task_of(values: pl.Series) -> str:
-        raise NotImplementedError
+        """The task that is asked for, given the target."""
 
     def _options(self, target: str, task: str) -> Options:
         return Options(

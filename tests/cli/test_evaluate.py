@@ -14,19 +14,19 @@ import alnico
 
 
 @pytest.fixture
-def test_part(finished: Path, frame: pl.DataFrame, tmp_path: Path) -> Path:
+def labelled_part(finished: Path, frame: pl.DataFrame, tmp_path: Path) -> Path:
     """The rows of the table that no row of the leaderboard has seen."""
     index = load_file(finished / "predictions.safetensors")["test.index"]
     frame[index].write_csv(tmp_path / "test.csv")
     return tmp_path / "test.csv"
 
 
-def test_the_rows_of_the_test_part_score_as_on_the_leaderboard(
-    command: Callable, finished: Path, test_part: Path
+def test_the_rows_of_the_labelled_part_score_as_on_the_leaderboard(
+    command: Callable, finished: Path, labelled_part: Path
 ) -> None:
     rows = json.loads((finished / "run.json").read_text("utf-8"))["rows"]
     for row in rows:
-        done = command("evaluate", finished, test_part, "--row", row["row"], "--json")
+        done = command("evaluate", finished, labelled_part, "--row", row["row"], "--json")
         found = json.loads(done.out)
         assert (done.code, done.err, found["row"]) == (0, "", row["row"])
         assert found["scores"] == pytest.approx(row["test_scores"], abs=1e-6)

@@ -185,8 +185,11 @@ def _try_kinds(fitted: Fitted, wanted: list[str], clock: Clock) -> None:
     with phase("fuse", "", total=len(names)) as work:
         for name in names:
             work.advance(text=name)
+            had = [row for row in fitted.rows if row.kind == name]
+            if name == "linear" and had:  # the one kind that no member changes
+                rows += had
+                continue
             if name != "single" and not clock.has(0.0):
-                had = [row for row in fitted.rows if row.kind == name]
                 rows += had or [Row(name, "", skipped="no time was left")]
                 continue
             made = list(_calibrated(kinds[name](bench), prepared))
