@@ -84,9 +84,9 @@ def fit_table(table: Table, options: Options, *, store: Store | None = None) -> 
     prepared = prepare(table, options)
     fitted = Fitted(options, prepared)
     try:
-        _first_pass(fitted, clock, store)
+        plan = _first_pass(fitted, clock, store)
         _try_kinds(fitted, wanted, clock)
-        _spend_the_rest(fitted, wanted, clock, store)
+        _spend_the_rest(fitted, plan, wanted, clock, store)
         _refit(fitted, wanted, clock)
         _open_test(fitted)
         fitted.status = "complete"
@@ -115,7 +115,8 @@ def wanted_kinds(names: tuple[str, ...]) -> list[str]:
     return [name for name in (*kinds, REFIT) if name in asked]
 
 
-def _first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> None:
+def _first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> list[Group]:
+    """Train a few members of every architecture; gives back what was planned."""
     options, prepared = fitted.options, fitted.prepared
     groups = first_pass(
         prepared.encoder.inputs,
@@ -136,6 +137,7 @@ def _first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> None:
             f"a time limit of {options.time_limit:g} s is too short to train one member",
             help="give a longer --time-limit",
         )
+    return groups
 
 
 def _train(fitted: Fitted, group: Group, deadline: float | None, store: Store | None) -> None:
@@ -208,20 +210,15 @@ def _calibrated(rows: Iterator[Row], prepared: Prepared) -> Iterator[Row]:
         yield row
 
 
-def _spend_the_rest(fitted: Fitted, wanted: list[str], clock: Clock, store: Store | None) -> None:
+def _spend_the_rest(
+    fitted: Fitted, plan: list[Group], wanted: list[str], clock: Clock, store: Store | None
+) -> None:
     """With a time limit: more members while they fit, then every kind again over all of them."""
     if clock.limit is None:
         return
     options, n_rows = fitted.options, len(fitted.prepared.train)
-    first = first_pass(
-        fitted.prepared.encoder.inputs,
-        n_rows,
-        seed=options.seed,
-        allowed=options.optimisers,
-        only=options.architectures,
-    )
     before = len(fitted.groups)
-    for group in later_passes(first, n_rows, seed=options.seed, allowed=options.optimisers):
+    for group in later_passes(plan, n_rows, seed=options.seed, allowed=options.optimisers):
         longest = max(g.seconds for g in fitted.groups)
         if not clock.has_for_members(longest):
             break
