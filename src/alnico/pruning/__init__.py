@@ -1,0 +1,1 @@
+"""Networks made smaller: whole hidden units are removed."""
