@@ -1,4 +1,4 @@
-"""alnico trains several networks, fuses them into one better one, and says honestly if it paid."""
+"""alnico fuses networks into one better network: a table's, or your own; and says if it paid."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ if TYPE_CHECKING:
     from alnico.errors import AlnicoError as AlnicoError
     from alnico.estimators import FusionClassifier as FusionClassifier
     from alnico.estimators import FusionRegressor as FusionRegressor
+    from alnico.checkpoint.scan import scan as scan
+    from alnico.fusing import distill as distill
+    from alnico.fusing import fuse as fuse
+    from alnico.merging import merge as merge
     from alnico.methods import Fraction as Fraction
     from alnico.methods import Range as Range
     from alnico.methods import method as method
     from alnico.methods import per_model as per_model
     from alnico.predicting import load as load
+    from alnico.pruning import prune as prune
 
 __version__ = "0.1.0"
 
@@ -23,11 +28,16 @@ _HOMES = {
     "FusionClassifier": "alnico.estimators",
     "FusionRegressor": "alnico.estimators",
     "Range": "alnico.methods",
+    "distill": "alnico.fusing",
+    "fuse": "alnico.fusing",
     "load": "alnico.predicting",
+    "merge": "alnico.merging",
     "method": "alnico.methods",
     "per_model": "alnico.methods",
+    "prune": "alnico.pruning",
+    "scan": "alnico.checkpoint.scan",
 }
-_MODULES = ("errors", "methods", "structures", "testing")
+_MODULES = ("errors", "methods", "structures", "tensors", "testing")
 
 __all__ = [
     "AlnicoError",
@@ -35,12 +45,18 @@ __all__ = [
     "FusionClassifier",
     "FusionRegressor",
     "Range",
+    "distill",
     "errors",
+    "fuse",
     "load",
+    "merge",
     "method",
     "methods",
     "per_model",
+    "prune",
+    "scan",
     "structures",
+    "tensors",
     "testing",
 ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tempfile
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -18,12 +17,13 @@ from alnico.data.table import read_table
 from alnico.errors import DataError, NotFittedError, RecipeError
 from alnico.evaluation.drawing import draw_leaderboard
 from alnico.evaluation.metrics import metrics
-from alnico.fitting import Fitted, Options, as_tuple, fit_table, save_run, seconds
-from alnico.predicting import Predictor, load
+from alnico.fitting import Fitted, Options, as_tuple, fit_table, predictor, save_run, seconds
+from alnico.predicting import Predictor
 from alnico.registry import need, suggest
 
 if TYPE_CHECKING:
     import polars as pl
+    from torch import nn
 
 _TARGET = "target"
 
@@ -48,7 +48,9 @@ class _Fusion(ABC):
     """What the classifier and the regressor share.
 
     Args:
-        time_limit: `"5m"`, or seconds; None trains the first pass only, and repeats itself exactly.
+        time_limit: `"5m"`, or seconds; without it, a fit repeats itself exactly.
+        trials: How many families the search trains after the first pass; None is as many as a time
+            limit leaves room for, and none without one.
         metric: What rows are ranked by; None is the task's default.
         random_state: Seed of everything.
         text: Columns to read as text.
@@ -59,12 +61,17 @@ class _Fusion(ABC):
         optimisers: Names of optimisers to train members with; empty is the usual mix.
         architectures: Names of architectures to train; empty is all that fit the table.
         kinds: Kinds of rows to try; empty is all.
+        together: Schemes of training together: `apart`, `shared`, `papa`; empty is all.
+        start_from: An earlier run folder: its members are warm starts, and members.
+        members: Trained modules of yours that join in: each maps float32 numbers [n, columns], in
+            the table's order and units, to [n, classes] logits, or to values [n, 1].
     """
 
     def __init__(
         self,
         *,
         time_limit: str | float | None = None,
+        trials: int | None = None,
         metric: str | None = None,
         random_state: int = 0,
         text: Sequence[str] = (),
@@ -75,8 +82,12 @@ class _Fusion(ABC):
         optimisers: Sequence[str] = (),
         architectures: Sequence[str] = (),
         kinds: Sequence[str] = (),
+        together: Sequence[str] = (),
+        start_from: str | PathLike[str] | None = None,
+        members: Sequence[nn.Module] = (),
     ) -> None:
         self.time_limit = time_limit
+        self.trials = trials
         self.metric = metric
         self.random_state = random_state
         self.text = text
@@ -87,6 +98,9 @@ class _Fusion(ABC):
         self.optimisers = optimisers
         self.architectures = architectures
         self.kinds = kinds
+        self.together = together
+        self.start_from = start_from
+        self.members = members
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments, as scikit-learn asks for them."""
@@ -129,7 +143,8 @@ class _Fusion(ABC):
         features = read_table(_as_frame(X)).frame
         values = _as_target(y, features)
         table = read_table(features.with_columns(values), name="X and y")
-        fitted = fit_table(table, self._options(values.name, self._task_of(values)))
+        options = self._options(values.name, self._task_of(values))
+        fitted = fit_table(table, options, members=tuple(self.members))
         if fitted.status == "interrupted":
             warnings.warn(
                 "the fit was interrupted: the best so far is kept, the test part is still shut",
@@ -150,6 +165,7 @@ class _Fusion(ABC):
             task=task,
             metric=self.metric,
             time_limit=seconds(self.time_limit),
+            trials=self.trials,
             seed=self.random_state,
             drop=as_tuple(self.drop),
             text=as_tuple(self.text),
@@ -159,15 +175,16 @@ class _Fusion(ABC):
             optimisers=as_tuple(self.optimisers),
             architectures=as_tuple(self.architectures),
             kinds=as_tuple(self.kinds),
+            together=as_tuple(self.together),
+            start_from=None if self.start_from is None else str(self.start_from),
         )
 
     def _keep(self, fitted: Fitted) -> None:
         self._fitted = fitted
         self.leaderboard_ = Leaderboard(fitted.records(), fitted.prepared.metric.name)
         self.verdict_ = fitted.verdict.text if fitted.verdict else ""
-        with tempfile.TemporaryDirectory() as folder:
-            save_run(Path(folder) / "run", fitted)
-            self._predictor: Predictor = load(Path(folder) / "run")
+        self.predicts_ = fitted.predicts.why if fitted.predicts else ""
+        self._predictor: Predictor = predictor(fitted)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest class, or the value, of each row. -> [n]"""

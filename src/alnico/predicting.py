@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from alnico.data.encode import Encoder
 from alnico.data.schema import conform
@@ -22,6 +22,7 @@ from alnico.evaluation.evaluate import evaluate
 from alnico.fusing import Fused
 from alnico.networks import Architecture, build
 from alnico.probing import read_outputs
+from alnico.pruning import narrow_
 from alnico.registry import closest
 from alnico.runs import MEMBERS, MODEL, Run, read_run
 from alnico.structures import structures
@@ -39,7 +40,8 @@ def load(run: str | PathLike[str], *, row: int | None = None) -> Predictor:
 
     Args:
         run: The folder that `alnico fit` wrote.
-        row: The leaderboard row that predicts; None takes the best by validation.
+        row: The leaderboard row that predicts; None takes the one that the run has chosen: the
+            distilled network if it keeps enough of the gain, else the best by validation.
 
     Raises:
         RunFolderError: If it is not a run folder, or a file in it was changed.
@@ -50,21 +52,51 @@ def load(run: str | PathLike[str], *, row: int | None = None) -> Predictor:
         >>> model = alnico.load("run/")                       # doctest: +SKIP
         >>> model.predict("new.csv")                          # doctest: +SKIP
     """
-    return Predictor(read_run(Path(run)), row=row)
+    return Predictor.of(read_run(Path(run)), row=row)
 
 
 class Predictor:
     """The network of one leaderboard row, with all it takes to feed it a table.
 
     Args:
-        run: An open run folder.
-        row: The number of the row; None takes the best by validation.
+        encoder: How it reads a table.
+        task: What it predicts.
+        target: The column that it predicts.
+        metric: What its leaderboard is ranked by.
+        row: Its row of the leaderboard.
+        network: A batch of the encoder -> [n, c].
+        calibration: What its outputs go through.
     """
 
-    def __init__(self, run: Run, *, row: int | None = None) -> None:
-        record = run.record
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        task: Task,
+        target: str,
+        metric: str,
+        row: Mapping[str, Any],
+        network: nn.Module,
+        calibration: Calibration,
+    ) -> None:
+        self.encoder = encoder
+        self.task = task
+        self.target = target
+        self.metric = metric
+        self.row = row
+        self.network = network
+        self.calibration = calibration
+
+    @classmethod
+    def of(cls, run: Run, *, row: int | None = None) -> Self:
+        """The predictor of an open run folder.
+
+        Args:
+            run: The folder.
+            row: The number of the row; None takes the one that the run has chosen.
+        """
         try:
-            self._read(run, record, row)
+            return cls._read(run, row)
         except AlnicoError:
             raise
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
@@ -73,19 +105,32 @@ class Predictor:
                 help="restore the folder from where it was written",
             ) from error
 
-    def _read(self, run: Run, record: Mapping[str, Any], row: int | None) -> None:
-        task = record["task"]
-        self.task = Task(**{**task, "classes": tuple(task["classes"])})
-        self.target: str = record["options"]["target"]
-        self.metric: str = record["metric"]
-        self.leaderboard: list[dict[str, Any]] = record["rows"]
-        self.row = _find_row(self.leaderboard, row)
+    @classmethod
+    def _read(cls, run: Run, number: int | None) -> Self:
+        record = run.record
+        chosen = predicting_row(record)
+        row = _find_row(record["rows"], chosen if number is None else number)
         tensors = run.tensors(MODEL)
-        if self.row["row"] != 1:
+        if row["row"] != chosen:
             tensors = tensors | run.tensors(MEMBERS)
-        self.encoder = Encoder.from_json(record["encoder"], _under(tensors, "encoder"))
-        self.network, self.calibration = _rebuild(
-            self.row, record["networks"], tensors, self.encoder.inputs, self.task
+        encoder, task = read_encoder(record, tensors), read_task(record)
+        members = [
+            read_network(record, network, tensors, encoder.inputs, task)
+            for network in row["networks"]
+        ]
+        own = _under(tensors, f"row.{row['row']}")
+        structure = None
+        if row["structure"] is not None:
+            structure = structures[row["structure"]["name"]](**row["structure"]["settings"])
+            structure.load_state_dict(_under(own, "structure"))
+        return cls(
+            encoder=encoder,
+            task=task,
+            target=record["options"]["target"],
+            metric=record["metric"],
+            row=row,
+            network=Fused(members, structure).eval(),
+            calibration=Calibration(own["scale"], own["offset"]),
         )
 
     def predict(self, table: Readable) -> NDArray[Any]:
@@ -195,21 +240,29 @@ def _under(tensors: StateDict, prefix: str) -> StateDict:
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
-def _rebuild(
-    row: Mapping[str, Any],
-    networks: list[dict[str, Any]],
-    tensors: StateDict,
-    inputs: Inputs,
-    task: Task,
-) -> tuple[Fused, Calibration]:
-    members = []
-    for number in row["networks"]:
-        module = build(Architecture(**networks[number]), inputs, task.n_outputs)
-        module.load_state_dict(_under(tensors, f"network.{number}"))
-        members.append(module)
-    own = _under(tensors, f"row.{row['row']}")
-    structure = None
-    if row["structure"] is not None:
-        structure = structures[row["structure"]["name"]](**row["structure"]["settings"])
-        structure.load_state_dict(_under(own, "structure"))
-    return Fused(members, structure).eval(), Calibration(own["scale"], own["offset"])
+def predicting_row(record: Mapping[str, Any]) -> int:
+    """The number of the row that predicts by default, given a run's record."""
+    chosen: int = (record.get("predicts") or {"row": 1})["row"]
+    return chosen
+
+
+def read_task(record: Mapping[str, Any]) -> Task:
+    """What a run predicts, from its record."""
+    task = record["task"]
+    return Task(**{**task, "classes": tuple(task["classes"])})
+
+
+def read_encoder(record: Mapping[str, Any], tensors: StateDict) -> Encoder:
+    """How a run reads a table, from its record and the tensors of its model file."""
+    return Encoder.from_json(record["encoder"], _under(tensors, "encoder"))
+
+
+def read_network(
+    record: Mapping[str, Any], number: int, tensors: StateDict, inputs: Inputs, task: Task
+) -> nn.Module:
+    """One of a run's networks, from its record and its tensors; a pruned one is made narrow."""
+    module = build(Architecture(**record["networks"][number]), inputs, task.n_outputs)
+    state = _under(tensors, f"network.{number}")
+    narrow_(module, state)
+    module.load_state_dict(state)
+    return module

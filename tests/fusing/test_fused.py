@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from alnico.errors import RecipeError
+from alnico.errors import RecipeError, UnknownNameError
 from alnico.fusing import Fused
 from alnico.networks import Architecture, build
 from alnico.probing import read_outputs, tap
@@ -98,3 +98,28 @@ def test_several_members_need_a_structure(cnns) -> None:
         Fused(cnns)
     with pytest.raises(RecipeError, match="0 members"):
         Fused([])
+
+
+def test_taps_name_the_layers_whose_outputs_are_joined(images: Tensor, cnns) -> None:
+    taps = ("0", "5")
+    fused = Fused(cnns, Concat([4 * 144, 12], 10), taps)
+    nn.init.normal_(fused.structure.weight)
+    parts = Parts.of([tap(cnn, images, layer) for cnn, layer in zip(cnns, taps, strict=True)])
+    assert torch.equal(parts.features[1], cnns[1][:6](images))
+    assert torch.equal(fused(images), fused.structure(parts))
+    again = Fused(cnns, Concat([16, 12], 10), (None, "5"))
+    torch.testing.assert_close(again(images), (cnns[0](images) + cnns[1](images)) / 2)
+
+
+def test_a_tap_that_does_not_exist_points_to_the_right_one(cnns) -> None:
+    with pytest.raises(UnknownNameError, match=r"no layer '9'\n  help: its layers are 0, 1"):
+        Fused(cnns, Concat([16, 12], 10), (None, "9"))
+
+
+def test_taps_and_places_are_one_a_member(cnns) -> None:
+    with pytest.raises(RecipeError, match="2 members need as many taps, got 1"):
+        Fused(cnns, Concat([16, 12], 10), ["5"])
+    with pytest.raises(RecipeError, match="2 members need as many places, got 3"):
+        Fused(cnns, Concat([16, 12], 10), chosen=(0, 1, 2))
+    assert Fused(cnns, Concat([16, 12], 10), chosen=(4, 0)).chosen == (4, 0)
+    assert Fused(cnns, Concat([16, 12], 10)).chosen == (0, 1)

@@ -72,18 +72,18 @@ def test_one_number_is_every_models_coefficient(scaled: Method, weight: object) 
         ({"density": 20}, r"density must lie in \[0, 1\], got 20\n  help: 20 % is 0.2"),
         ({"density": -0.1}, r"density must lie in \[0, 1\], got -0.1$"),
         ({"density": float("nan")}, "density must be finite, got nan"),
-        ({"density": "half"}, "density must be a float, got 'half'"),
-        ({"density": True}, "density must be a float, got True"),
-        ({"density": [0.1, 0.2, 0.3]}, "density must be a float, got "),
-        ({"rounds": 2.0}, "rounds must be a int, got 2.0"),
+        ({"density": "half"}, "density must be a number, got 'half'"),
+        ({"density": True}, "density must be a number, got True"),
+        ({"density": [0.1, 0.2, 0.3]}, "density must be a number, got "),
+        ({"rounds": 2.0}, "rounds must be a whole number, got 2.0"),
         ({"rounds": 9}, r"rounds must lie in \[1, 5\], got 9$"),
-        ({"signed": 1}, "signed must be a bool, got 1"),
-        ({"mode": 3}, "mode must be a str, got 3"),
+        ({"signed": 1}, "signed must be true or false, got 1"),
+        ({"mode": 3}, "mode must be a text, got 3"),
         ({"weight": [1.0, 2.0]}, "weight has 2 values for 3 models"),
         ({"weight": torch.ones(4)}, "weight has 4 values for 3 models"),
-        ({"weight": torch.ones(3, 1)}, r"weight must be a float, got \[1.0\]"),
+        ({"weight": torch.ones(3, 1)}, r"weight must be a number, got \[1.0\]"),
         ({"weight": [1.0, float("inf"), 1.0]}, "weight must be finite, got inf"),
-        ({"weight": "heavy"}, "weight must be a float, got 'heavy'"),
+        ({"weight": "heavy"}, "weight must be a number, got 'heavy'"),
     ],
 )
 def test_a_wrong_parameter_is_refused_with_the_way_out(
@@ -137,6 +137,10 @@ def unreadable(weights: Tensor, scale: Missing = 1.0) -> Tensor:  # noqa: F821
     """Scale."""
 
 
+def taken(weights: Tensor, base: float = 1.0) -> Tensor:
+    """Shift."""
+
+
 def out_of_range(weights: Tensor, density: Fraction = 20.0) -> Tensor:
     """Keep a share."""
 
@@ -154,6 +158,7 @@ def undescribed(weights: Tensor) -> Tensor:
         (anything, "anything: options takes any arguments"),
         (untyped, "untyped: scale must be annotated as float, int, bool or str"),
         (unreadable, "an annotation cannot be read: name 'Missing' is not defined"),
+        (taken, "taken: base is a name that merging has taken"),
         (out_of_range, r"density must lie in \[0, 1\], got 20"),
         (undescribed, "undescribed: a method needs a docstring"),
     ],
@@ -162,6 +167,18 @@ def test_a_signature_that_cannot_be_read_is_refused(function: object, message: s
     with pytest.raises(RecipeError, match=message):
         method()(function)
     assert function.__name__ not in methods
+
+
+def test_a_method_that_is_defined_again_takes_the_place_of_the_earlier() -> None:
+    for shift in (1.0, 2.0):
+
+        @method()
+        def shifted(weights: Tensor, shift: float = shift) -> Tensor:
+            """Shift the mean."""
+            return weights.mean(0) + shift
+
+    assert methods["shifted"] is shifted and list(methods).count("shifted") == 1
+    assert methods["shifted"](torch.zeros(2, 1)).tolist() == [2.0]
 
 
 def test_two_methods_cannot_share_a_name_and_an_unknown_name_is_suggested() -> None:

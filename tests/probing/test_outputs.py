@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from alnico.errors import IncompatibleModelsError, UnknownNameError
 from alnico.probing import read_outputs, tap
 
 
@@ -139,3 +140,78 @@ def test_named_tensors_are_cut_together() -> None:
 def test_tensors_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="shorter"):
         read_outputs(HeadFirst(), {"x": torch.randn(9, 3), "y": torch.randn(4, 3)}, batch_size=4)
+
+
+def test_a_named_layer_gives_what_it_says(images: Tensor) -> None:
+    module = CNN().eval()
+    outputs = tap(module, images, "body.1")
+    assert torch.equal(outputs.features, module.body[:2](images).flatten(1))
+    assert torch.equal(outputs.logits, module(images))
+    whole = tap(module, images, "body.2").features
+    parts = read_outputs(module, images, batch_size=50, layer="body.2").features
+    torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-6)
+    tap(module, images, "body.0").features.sum().backward()
+    assert module.body[0].weight.grad is not None
+
+
+def test_a_layer_of_one_number_a_row_is_one_feature() -> None:
+    class Sums(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.sum(1)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.sums = Sums()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.sums(x).unsqueeze(1)
+
+    x = torch.randn(4, 3)
+    assert torch.equal(tap(Net(), x, "sums").features, x.sum(1, keepdim=True))
+
+
+def test_of_a_layer_that_runs_twice_the_last_output_counts() -> None:
+    layer = nn.Linear(3, 3)
+    module, x = nn.Sequential(layer, nn.ReLU(), layer), torch.randn(4, 3)
+    for name in ("0", "2"):
+        assert torch.equal(tap(module, x, name).features, module(x))
+
+
+def test_an_unknown_layer_points_to_the_right_one() -> None:
+    module, batch = HeadFirst(), {"x": torch.randn(4, 3), "y": torch.randn(4, 3)}
+    with pytest.raises(UnknownNameError, match=r"no layer 'bodi.0'\n.*did you mean 'body.0'"):
+        tap(module, batch, "bodi.0")
+    with pytest.raises(UnknownNameError, match="its layers are head, body, body.0"):
+        tap(module, batch, "transformer")
+    with pytest.raises(UnknownNameError, match="has no layer ''"):
+        tap(module, batch, "")
+    assert not any(layer._forward_hooks for layer in module.modules())
+
+
+def test_a_layer_that_does_not_run_is_refused() -> None:
+    batch = {"x": torch.randn(4, 3), "y": torch.randn(4, 3)}
+    with pytest.raises(IncompatibleModelsError, match="layer 'unused' did not run"):
+        tap(HeadFirst(), batch, "unused")
+
+
+def test_a_layer_without_one_tensor_a_row_is_refused() -> None:
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru, self.time_first = nn.GRU(3, 2), nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.gru(self.time_first(x.transpose(0, 1)))[0][-1]
+            return out
+
+    x = torch.randn(4, 7, 3)
+    with pytest.raises(IncompatibleModelsError, match="'gru' gives a tuple, not a tensor"):
+        tap(Reads(), x, "gru")
+    with pytest.raises(IncompatibleModelsError, match=r"gives \[7, 4, 3\] for 4 rows"):
+        tap(Reads(), x, "time_first")
+
+
+def test_a_network_that_gives_no_tensor_is_refused() -> None:
+    with pytest.raises(IncompatibleModelsError, match="GRU gives a tuple, not a tensor"):
+        tap(nn.GRU(3, 2), torch.randn(4, 7, 3))

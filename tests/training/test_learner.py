@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from alnico.errors import DataError
 from alnico.training.bundle import Bundle, flat_weights
 from alnico.training.learner import Learner, drawing_from
 from alnico.training.optimisers import Setting
@@ -71,6 +72,11 @@ def test_validation_is_without_dropout_over_all_rows(way: Way) -> None:
     found = learner(members, way).validate(parts)
     for row, member in enumerate(members):
         assert found[row] == pytest.approx(F.cross_entropy(member(inputs), target).item(), rel=1e-5)
+
+
+def test_validation_data_that_give_no_rows_are_an_error() -> None:
+    with pytest.raises(DataError, match="nothing to validate on"):
+        learner([network()]).validate([])
 
 
 @pytest.mark.parametrize("way", ["stacked", "vmap"])

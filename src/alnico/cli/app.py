@@ -23,7 +23,11 @@ from alnico.cli.evaluate import evaluate
 from alnico.cli.events import events
 from alnico.cli.fit import fit
 from alnico.cli.leaderboard import leaderboard
+from alnico.cli.merge import MergeCommand, merge
+from alnico.cli.methods import methods
 from alnico.cli.predict import predict
+from alnico.cli.report import report
+from alnico.cli.scan import scan
 from alnico.errors import AlnicoError, UnknownNameError
 from alnico.evaluation.drawing import WIDTH
 from alnico.registry import suggest
@@ -31,15 +35,15 @@ from alnico.registry import suggest
 _INTERRUPTED, _PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE
 
 _FIRST_SCREEN = """\
-alnico trains several networks, fuses them into one, and says whether it paid.
+alnico fuses networks into one better network, and says whether it paid.
 
   demo         alnico demo
   fit          alnico fit shop.csv --target buys --time-limit 5m -o run/
-  leaderboard  alnico leaderboard run/
+  report       alnico report run/
   predict      alnico predict run/ new.csv -o out.csv
-  evaluate     alnico evaluate run/ labelled.csv
-  events       alnico events log.csv --customer id --timestamp date --amount paid
-                   --cutoff 2024-07-01 --cutoff 2024-10-01 -o table.parquet
+  merge        alnico merge a.safetensors b.safetensors --base c.safetensors
+                   --method ties --density 0.2 -o merged.safetensors
+  scan         alnico scan downloads/
 
 All verbs: alnico --help.  One verb: alnico fit --help."""
 
@@ -60,13 +64,14 @@ class _Verbs(TyperGroup):
 app = typer.Typer(
     name="alnico",
     cls=_Verbs,
-    help="Train several networks on a table, fuse them into one, rank honestly whether it paid.",
+    help="Fuse networks into one: train them on a table, or merge your own checkpoints.",
     add_completion=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-for _verb in (fit, predict, evaluate, leaderboard, events, demo):
+for _verb in (fit, predict, evaluate, leaderboard, report, methods, scan, events, demo):
     app.command()(_verb)
+app.command(cls=MergeCommand)(merge)
 
 
 @app.callback(invoke_without_command=True)

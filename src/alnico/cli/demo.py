@@ -47,6 +47,7 @@ def demo(
         _run(table, output / table.name, seed=seed, quiet=quiet)
     render.say("Next:", quiet=quiet)
     first = output / names[0]
+    render.say(f"  alnico report {first}                   all of it, as a page", quiet=quiet)
     render.say(f"  alnico leaderboard {first} --all        every row", quiet=quiet)
     render.say(f"  alnico leaderboard {first} --json       every figure", quiet=quiet)
     render.say("  alnico fit YOUR.csv --target COLUMN -o run/", quiet=quiet)
@@ -85,7 +86,9 @@ def _run(shop: DemoTable, folder: Path, *, seed: int, quiet: bool) -> None:
     typer.echo()
     if fitted.status == "complete":
         assert fitted.verdict is not None
+        assert fitted.predicts is not None
         typer.echo(fill(fitted.verdict.text))
+        typer.echo(fill(fitted.predicts.why))
         typer.echo(fill(_worth(shop, fitted)))
     save_run(folder, fitted, force=True)
     typer.echo(f"The run folder: {folder}\n")
@@ -112,11 +115,12 @@ def _name_leaks(shop: DemoTable) -> None:
 
 
 def _worth(shop: DemoTable, fitted: Fitted) -> str:
-    """What the best row means for the shop: who is found by contacting a tenth."""
+    """What the row that predicts means for the shop: who is found by contacting a tenth."""
     from alnico.evaluation.lift import captured
     from alnico.progress import spaced
 
-    best = fitted.rows[0].test_prediction
+    assert fitted.predicts is not None
+    best = fitted.rows[fitted.predicts.row - 1].test_prediction
     assert best is not None
     prepared = fitted.prepared
     target = prepared.target[prepared.split.test]

@@ -22,6 +22,7 @@ def fit(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV or Parquet.")],
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
     time_limit: Annotated[str | None, typer.Option(help="At most this long: 90s, 5m, 1h.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Search: train this many families.")] = None,
     metric: Annotated[str | None, typer.Option(help="What rows are ranked by.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of splits, starts and orders.")] = 0,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run folder.")] = Path("run"),
@@ -36,6 +37,8 @@ def fit(
     optimiser: Annotated[Names, typer.Option(help="Train with it; repeatable.")] = None,
     architecture: Annotated[Names, typer.Option(help="Train it; repeatable.")] = None,
     kind: Annotated[Names, typer.Option(help="Try this kind of rows; repeatable.")] = None,
+    together: Annotated[Names, typer.Option(help="apart, shared or papa; repeatable.")] = None,
+    start_from: Annotated[Path | None, typer.Option(help="A run whose members join in.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with what was stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The leaderboard as JSON.")] = False,
@@ -56,6 +59,7 @@ def fit(
         positive=positive,
         metric=metric,
         time_limit=seconds(time_limit),
+        trials=trials,
         seed=seed,
         drop=tuple(drop or ()),
         text=tuple(text or ()),
@@ -66,6 +70,8 @@ def fit(
         optimisers=tuple(optimiser or ()),
         architectures=tuple(architecture or ()),
         kinds=tuple(kind or ()),
+        together=tuple(together or ()),
+        start_from=None if start_from is None else str(start_from),
     )
     go_on = f"alnico fit {shlex.quote(str(table))} -o {shlex.quote(str(output))} --resume"
     with render.show_progress(quiet=quiet):
@@ -111,6 +117,9 @@ def show_fitted(fitted: Fitted, run: Path, *, go_on: str, as_json: bool, quiet: 
     place = shlex.quote(str(run))
     if fitted.verdict:
         render.say("\n" + fill(fitted.verdict.text), quiet=quiet)
+    if fitted.predicts:
+        render.say(fill(fitted.predicts.why), quiet=quiet)
     render.say(f"\n{run} holds the model.  Next:", quiet=quiet)
+    render.say(f"  alnico report {place}", quiet=quiet)
     render.say(f"  alnico predict {place} new.csv -o out.csv", quiet=quiet)
     render.say(f"  alnico leaderboard {place} --all", quiet=quiet)

@@ -39,6 +39,7 @@ class Encoder:
         levels: The levels of each category that have an id of their own, in the order of ids;
             None is a missing value.
         vocabulary: Words and pairs of the text columns, joined; None without text.
+        raw: Whether batches hold the numbers as they are, too, for networks of the user's.
     """
 
     schema: Schema
@@ -48,6 +49,7 @@ class Encoder:
     missing: NDArray[np.bool_]
     levels: tuple[tuple[str | None, ...], ...]
     vocabulary: Vocabulary | None = field(default=None, repr=False)
+    raw: bool = False
 
     @property
     def inputs(self) -> Inputs:
@@ -72,6 +74,8 @@ class Encoder:
             numbers = _numbers(frame, self.schema)
             batch["quantile"] = self._quantile(numbers)
             batch["log"] = self._log(numbers)
+            if self.raw:
+                batch["raw"] = numbers.astype(np.float32)
             if self.missing.any():
                 batch["missing"] = np.isnan(numbers[:, self.missing]).astype(np.float32)
         if self.levels:
@@ -106,6 +110,19 @@ class Encoder:
             out[:, j] = [ids.get(value, 0) for value in _as_levels(frame, name)]
         return out
 
+    @property
+    def columns(self) -> dict[str, Tensor]:
+        """Key of a batch -> which column of the table each of its columns encodes; no text."""
+        n = len(self.mean)
+        numbers = torch.arange(n)
+        keys = ("quantile", "log", "raw") if self.raw else ("quantile", "log")
+        found = dict.fromkeys(keys if n else (), numbers)
+        if self.missing.any():
+            found["missing"] = numbers[torch.from_numpy(self.missing)]
+        if self.levels:
+            found["categories"] = n + torch.arange(len(self.levels))
+        return found
+
     def arrays(self) -> StateDict:
         """The numeric part, to be kept beside the networks."""
         arrays: dict[str, NDArray[Any]] = {
@@ -123,6 +140,7 @@ class Encoder:
         return {
             "schema": self.schema.to_json(),
             "missing": self.missing.tolist(),
+            "raw": self.raw,
             "levels": [list(levels) for levels in self.levels],
             "vocabulary": words
             and {"words": list(words.words), "pairs": list(words.pairs), "length": words.length},
@@ -144,6 +162,7 @@ class Encoder:
             and Vocabulary(
                 tuple(words["words"]), tuple(words["pairs"]), numeric["idf"], words["length"]
             ),
+            raw=record.get("raw", False),
         )
 
 

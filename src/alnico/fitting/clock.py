@@ -6,7 +6,13 @@ import time
 from dataclasses import dataclass, field
 
 MEMBERS_SHARE = 0.6
-"""Of the limit; the rest is for fusions, the refit and the test part."""
+"""By this share of the limit members are trained; the rest is for what is made of them."""
+
+FUSIONS_SHARE = 0.75
+"""By this share fusions are searched."""
+
+STUDENTS_SHARE = 0.9
+"""By this share networks are pruned and distilled; the rest is for the refit and the test part."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +31,18 @@ class Clock:
         """Seconds so far."""
         return time.monotonic() - self.began
 
-    def has(self, seconds: float) -> bool:
-        """Whether something that takes this long still fits."""
-        return self.limit is None or self.elapsed + seconds < self.limit
+    def has(self, seconds: float = 0.0, *, share: float = 1.0) -> bool:
+        """Whether something that takes this long still fits into a share of the limit."""
+        return self.limit is None or self.elapsed + seconds < share * self.limit
 
-    def has_for_members(self, seconds: float = 0.0) -> bool:
-        """Whether training that takes this long still fits into the members' share."""
-        return self.limit is None or self.elapsed + seconds < MEMBERS_SHARE * self.limit
+    def deadline(self, share: float, *, of: float = MEMBERS_SHARE) -> float | None:
+        """The `time.monotonic()` by which `share` of what is left of a part is used up.
 
-    def deadline(self, share: float) -> float | None:
-        """The `time.monotonic()` by which `share` of what is left for members is used up."""
+        Args:
+            share: In [0, 1].
+            of: The part, as the share of the limit by which it ends.
+        """
         if self.limit is None:
             return None
-        left = max(0.0, MEMBERS_SHARE * self.limit - self.elapsed)
+        left = max(0.0, of * self.limit - self.elapsed)
         return time.monotonic() + share * left

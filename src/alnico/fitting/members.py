@@ -41,7 +41,7 @@ class Member:
         swa: Mean of its weights over the late epochs.
         best_epoch: Counted from 1.
         history: Losses by epoch.
-        stopped: Why training ended.
+        stopped: Why training ended; `given` if it was trained elsewhere.
         outputs: What it says of the validation part.
         seconds: Its share of the group's training time.
     """
@@ -92,6 +92,7 @@ def train_group(
     task: Task,
     way: Asked,
     deadline: float | None = None,
+    warm: nn.Module | None = None,
 ) -> TrainedGroup:
     """Train the members of a group together.
 
@@ -103,10 +104,14 @@ def train_group(
         task: What is predicted.
         way: As in `alnico.training.train`; `rule` repeats itself exactly.
         deadline: `time.monotonic()` at which training ends with what there is.
+        warm: The trained network that all members begin from, if the group has one.
     """
     rows, valid = (reading(r, group.architecture, inputs) for r in (rows, valid))
     began = time.monotonic()
-    starts = _starts(group, rows, inputs, task, deadline)
+    if warm is None:
+        starts = _starts(group, rows, inputs, task, deadline)
+    else:
+        starts = [warm] * len(group.starts)
     training = train(
         starts,
         rows,
@@ -119,6 +124,7 @@ def train_group(
         clip=1.0,
         way=way,
         deadline=deadline,
+        together=group.together,
     )
     seconds = time.monotonic() - began
     members = tuple(
@@ -128,14 +134,24 @@ def train_group(
     return TrainedGroup(members, training.way, training.why, seconds)
 
 
-def retrain(member: Member, rows: Rows, *, inputs: Inputs, task: Task) -> Net:
-    """Train a member's network again, on other rows, for as many epochs as were best for it."""
+def retrain(
+    member: Member, rows: Rows, *, inputs: Inputs, task: Task, warm: nn.Module | None = None
+) -> Net:
+    """Train a member's network again, on other rows, for as many epochs as were best for it.
+
+    Args:
+        member: Whose architecture, setting and start are taken.
+        rows: What it is trained on.
+        inputs: What the batches hold.
+        task: What is predicted.
+        warm: The network that its group began from, if it had one.
+    """
     group = member.group
     rows = reading(rows, group.architecture, inputs)
     shares = Counter(group.starts)[member.start] > 1
     first = group.settings[group.starts.index(member.start)]
-    start = build(group.architecture, inputs, task.n_outputs, seed=first.seed)
-    if shares:
+    start = warm or build(group.architecture, inputs, task.n_outputs, seed=first.seed)
+    if shares and warm is None:
         start = _warm(start, group, first, rows, task)
     training = train(
         [start],

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
 from typing import Any
 
-from alnico.errors import RecipeError
+from alnico.errors import RecipeError, UnknownNameError
+from alnico.fitting.plan import ARCHITECTURES, SCHEMES
 from alnico.networks import architectures
 from alnico.registry import suggest
 from alnico.training import optimisers
@@ -26,8 +27,10 @@ class Options:
         task: `auto`, or one of the three tasks.
         positive: The positive class of a binary task; None takes the last in sorted order.
         metric: What rows are ranked by; None takes the task's default.
-        time_limit: Seconds for everything up to the leaderboard; None trains the first pass only,
-            and then a run repeats itself exactly.
+        time_limit: Seconds for everything up to the leaderboard; without it, a run repeats itself
+            exactly.
+        trials: How many families the search trains after the first pass; None is as many as a time
+            limit leaves room for, and none without one.
         seed: Seed of splits, starts, orders and folds.
         drop: Columns to leave out.
         text: Columns to read as text.
@@ -38,10 +41,12 @@ class Options:
         optimisers: Names of the optimisers that members are trained with.
         architectures: Names of the architectures that are trained; empty takes all that fit.
         kinds: Kinds of rows that are tried; empty takes all.
+        together: Schemes of training members together; empty takes all.
+        start_from: An earlier run folder, whose members are taken as warm starts and as members.
 
     Raises:
         RecipeError: If a value is out of range.
-        UnknownNameError: If there is no such optimiser or architecture.
+        UnknownNameError: If there is no such optimiser, architecture or scheme.
     """
 
     target: str
@@ -49,6 +54,7 @@ class Options:
     positive: Label | None = None
     metric: str | None = None
     time_limit: float | None = None
+    trials: int | None = None
     seed: int = 0
     drop: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
@@ -59,6 +65,8 @@ class Options:
     optimisers: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -67,6 +75,11 @@ class Options:
             raise RecipeError(
                 f"time limit must be positive, got {self.time_limit:g} s",
                 help="leave it out to train the first pass only",
+            )
+        if self.trials is not None and (not isinstance(self.trials, int) or self.trials < 0):
+            raise RecipeError(
+                f"trials must be a whole number from 0, got {self.trials!r}",
+                help="0 is no search; each trial trains one more family of networks",
             )
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
             raise RecipeError(
@@ -77,9 +90,19 @@ class Options:
             optimisers[name]
         for name in self.architectures:
             architectures[name]
+            if name not in ARCHITECTURES:
+                raise RecipeError(
+                    f"the architecture {name!r} is not trained on tables",
+                    help=f"these are: {', '.join(ARCHITECTURES)}",
+                )
+        for name in self.together:
+            if name not in SCHEMES:
+                raise UnknownNameError(
+                    f"there is no scheme {name!r} of training together", help=suggest(name, SCHEMES)
+                )
 
     def go_on(self, asked: Options) -> Options:
-        """These options for a run that goes on: a new time limit is taken, no other change.
+        """These options for a run that goes on: more time or trials are taken, no other change.
 
         Args:
             asked: What is asked now; what has its default there was not asked.
@@ -89,12 +112,16 @@ class Options:
         """
         for field in fields(self):
             before, now = getattr(self, field.name), getattr(asked, field.name)
-            if field.name != "time_limit" and now not in (_default(field), before):
+            if field.name not in ("time_limit", "trials") and now not in (_default(field), before):
                 raise RecipeError(
                     f"this run began with {field.name} {before!r}, not {now!r}",
                     help="go on without that option, or start a new run with another -o",
                 )
-        return replace(self, time_limit=asked.time_limit or self.time_limit)
+        return replace(
+            self,
+            time_limit=asked.time_limit or self.time_limit,
+            trials=self.trials if asked.trials is None else asked.trials,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the run folder."""

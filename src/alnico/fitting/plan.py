@@ -1,18 +1,21 @@
-"""Which members are trained: the first pass, and what more time is spent on."""
+"""Which members are trained in the first pass, and how a group of them is put together."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from alnico.errors import RecipeError
-from alnico.networks import Architecture, architectures
-from alnico.training import Setting, optimisers
+from alnico.networks import Architecture
+from alnico.training import Setting, Together
 from alnico.types import Inputs
+
+SCHEMES: tuple[Together, ...] = ("apart", "shared", "papa")
+"""How members of a group are trained together, in the order in which a first pass runs them."""
 
 _SEEDS_A_GROUP = 100
 _STEPS = 2_000  # what a small network on a small table needs
+_TOGETHER = 4  # members of a group whose scheme makes them cooperate
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Group:
     """Members of one architecture, trained together.
 
     Args:
-        name: Unique within a run, e.g. `mlp-quantile-0`.
+        name: Unique within a run, e.g. `mlp-0`.
         architecture: What they are made like.
         settings: How each of them is trained.
         starts: The start of each: members with equal numbers begin from one warm start, and are a
@@ -28,6 +31,8 @@ class Group:
         epochs: At most.
         patience: Epochs without a better validation loss before a member stops.
         batch_size: Rows a step.
+        together: The scheme: `apart`, `shared` or `papa`, as in `alnico.training.train`.
+        begins_from: The member of an earlier run that all members begin from; None: anew.
     """
 
     name: str
@@ -37,6 +42,8 @@ class Group:
     epochs: int
     patience: int
     batch_size: int
+    together: Together = "apart"
+    begins_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Sketch:
     architecture: Architecture
     rates: tuple[tuple[str, float], ...]
     starts: tuple[int, ...]
+    together: Together = "apart"
 
 
 _TABLE = (
@@ -77,6 +85,13 @@ _BAG = (
         (0, 1, 1, 1),
     ),
 )
+_MIXED = (
+    Sketch(
+        Architecture("mixed", "log", depth=1, width=64, dropout=0.3),
+        (("adamw", 5e-3), ("nadam", 3e-3)),
+        (0, 1),
+    ),
+)
 _RECURRENT = (
     Sketch(
         Architecture("text_gru", depth=1, width=64, dropout=0.3),
@@ -84,7 +99,11 @@ _RECURRENT = (
         (0, 1),
     ),
 )
-_ALL = (*_BAG, *_TABLE, *_RECURRENT)  # the quick ones first: time may be short
+_QUICK = (*_BAG, *_TABLE, *_MIXED)
+_ALL = (*_QUICK, *_RECURRENT)  # the quick ones first: time may be short
+
+ARCHITECTURES = tuple(sketch.architecture.name for sketch in _ALL)
+"""What can be trained on a table."""
 
 
 def first_pass(
@@ -92,10 +111,14 @@ def first_pass(
     n_rows: int,
     *,
     seed: int,
-    allowed: tuple[str, ...] = (),
-    only: tuple[str, ...] = (),
+    allowed: Sequence[str] = (),
+    only: Sequence[str] = (),
+    schemes: Sequence[str] = (),
 ) -> list[Group]:
     """A few members of every architecture that can read the table; cheap, and unlike each other.
+
+    Every architecture is trained by the first of the schemes (apart, if it is among them), and one
+    quick architecture by each of the others, too.
 
     Args:
         inputs: What the table holds.
@@ -103,58 +126,54 @@ def first_pass(
         seed: Seeds of the members follow from it.
         allowed: Optimisers to use instead of the usual mix.
         only: Architectures to use instead of all.
+        schemes: Schemes of training together to use instead of all.
 
     Raises:
-        UnknownNameError: If a name is not registered.
         RecipeError: If none of `only` can read the table.
     """
-    for name in only:
-        architectures[name]
-    for name in allowed:
-        optimisers[name]
-    able = [s for s in _ALL if _fits(s.architecture, inputs)]
+    main, *others = [scheme for scheme in SCHEMES if not schemes or scheme in schemes]
+    able = [s for s in _ALL if s.architecture.fits(inputs)]
     sketches = [s for s in able if not only or s.architecture.name in only]
     if not sketches:
         raise RecipeError(
             f"none of the architectures {', '.join(only)} can read this table",
             help=f"these can: {', '.join(s.architecture.name for s in able)}",
         )
-    return [_group(s, i, n_rows, seed, allowed) for i, s in enumerate(sketches)]
+    quick = [_cooperating(sketches[0].architecture, scheme) for scheme in others]
+    if main != "apart":
+        sketches = [_cooperating(s.architecture, main) for s in sketches]
+    slow = [s for s in sketches if s.architecture.name in _SLOW]
+    ordered = [*(s for s in sketches if s not in slow), *quick, *slow]
+    return [make_group(s, i, n_rows, seed=seed, allowed=allowed) for i, s in enumerate(ordered)]
 
 
-def later_passes(
-    groups: list[Group], n_rows: int, *, seed: int, allowed: tuple[str, ...] = ()
-) -> Iterator[Group]:
-    """Groups to spend more time on, without end: variations of the first pass, by the seed."""
-    draw = random.Random(seed)
-    number = len(groups)
-    while True:
-        first = draw.choice(groups)
-        architecture = replace(
-            first.architecture,
-            encoding=draw.choice(("quantile", "log")),
-            depth=max(1, first.architecture.depth + draw.choice((-1, 0, 1))),
-            width=int(first.architecture.width * draw.choice((0.75, 1, 1.5, 2))) // 2 * 2,
-            activation=draw.choice(("relu", "silu", "gelu")),
-            dropout=draw.choice((0.0, 0.1, 0.2, 0.3)),
-        )
-        if architecture.reads_text:
-            architecture = replace(architecture, depth=1)
-        rates = tuple((s.optimiser, s.rate * draw.choice((0.5, 1, 2))) for s in first.settings)
-        sketch = Sketch(architecture, rates, tuple(range(len(rates))))
-        yield _group(sketch, number, n_rows, seed, allowed)
-        number += 1
+_SLOW = tuple(sketch.architecture.name for sketch in _RECURRENT)
 
 
-def _fits(architecture: Architecture, inputs: Inputs) -> bool:
-    return inputs.has_text if architecture.reads_text else inputs.has_table
+def _cooperating(architecture: Architecture, scheme: Together) -> Sketch:
+    """Members that are trained for each other: of one start, if their weights are averaged."""
+    rate = 5e-3 if architecture.reads_text or architecture.name == "mixed" else 2e-3
+    rates = (("adamw", rate),) * (2 if architecture.name in _SLOW else _TOGETHER)
+    starts = tuple(range(len(rates))) if scheme == "shared" else (0,) * len(rates)
+    return Sketch(architecture, rates, starts, scheme)
 
 
-def _group(sketch: Sketch, number: int, n_rows: int, seed: int, allowed: tuple[str, ...]) -> Group:
+def make_group(
+    sketch: Sketch, number: int, n_rows: int, *, seed: int, allowed: Sequence[str] = ()
+) -> Group:
+    """Fill in seeds and sizes.
+
+    Args:
+        sketch: What is trained.
+        number: Of the group within its run.
+        n_rows: Training rows.
+        seed: Of the run.
+        allowed: Optimisers to use instead of the sketch's.
+    """
     rates = sketch.rates
     if allowed:
         rates = tuple(
-            (allowed[i % len(allowed)], _rate(allowed[i % len(allowed)], rate))
+            (allowed[i % len(allowed)], usual_rate(allowed[i % len(allowed)], rate))
             for i, (_, rate) in enumerate(rates)
         )
     first_seed = (seed * 1_000 + number) * _SEEDS_A_GROUP
@@ -163,12 +182,11 @@ def _group(sketch: Sketch, number: int, n_rows: int, seed: int, allowed: tuple[s
         for i, (name, rate) in enumerate(rates)
     )
     architecture = sketch.architecture
-    batch_size = (
-        64 if n_rows < 3_000 else 256 if architecture.reads_text or n_rows < 40_000 else 1_024
-    )
+    has_words = architecture.reads_text or architecture.name == "mixed"
+    batch_size = 64 if n_rows < 3_000 else 256 if has_words or n_rows < 40_000 else 1_024
     steps_an_epoch = max(1, n_rows // batch_size)
     epochs = max(12, min(100, _STEPS // steps_an_epoch))
-    if architecture.reads_text:
+    if has_words:
         epochs = max(5, min(20, 300 // steps_an_epoch))
     return Group(
         name=f"{architecture.name}-{number}",
@@ -176,11 +194,13 @@ def _group(sketch: Sketch, number: int, n_rows: int, seed: int, allowed: tuple[s
         settings=settings,
         starts=sketch.starts,
         epochs=epochs,
-        patience=max(2 if architecture.reads_text else 4, epochs // 6),
+        patience=max(2 if has_words else 4, epochs // 6),
         batch_size=batch_size,
+        together=sketch.together,
     )
 
 
-def _rate(optimiser: str, rate: float) -> float:
+def usual_rate(optimiser: str, rate: float) -> float:
+    """A rate that suits the optimiser, given one that suits an adaptive one."""
     # plain gradient steps want rates that are some ten times larger
     return 3e-2 if optimiser == "sgd" else min(rate, 5e-3)

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from alnico.data.batches import Rows
 from alnico.data.encode import Encoder, fit_encoder
+from alnico.data.fingerprint import fingerprints
 from alnico.data.leaks import Leak, find_leaks
-from alnico.data.schema import conform, infer_schema
+from alnico.data.schema import Schema, conform, infer_schema
 from alnico.data.split import Split, make_folds, split_rows
 from alnico.data.table import Table, check_finite
 from alnico.data.target import Asked, encode_target, infer_task
 from alnico.errors import DataError
 from alnico.evaluation.metrics import Metric, Target, for_task
+from alnico.fitting.earlier import Earlier, check_columns, unseen
 from alnico.fitting.options import Options
 from alnico.progress import note, phase, spaced, warn
 from alnico.types import Task
@@ -69,42 +71,47 @@ class Prepared:
         return None if self.groups is None else self.groups.to_numpy()[self.split.test]
 
 
-def prepare(table: Table, options: Options) -> Prepared:
+def prepare(
+    table: Table, options: Options, *, earlier: Earlier | None = None, raw: bool = False
+) -> Prepared:
     """Find types, target and parts, look for leaks, and fit the encodings on the training part.
+
+    Args:
+        table: The rows.
+        options: What is asked.
+        earlier: A run to start from: its types, task and encodings are taken.
+        raw: Whether batches hold the numbers as they are, too, for networks of the user's.
 
     Raises:
         DataError: If the table, a column or the target cannot be used.
         UnknownNameError: If a column or metric that was named does not exist.
     """
     frame = table.frame
-    schema = infer_schema(
-        frame,
-        target=options.target,
-        drop=options.drop,
-        text=options.text,
-        category=options.category,
-        group=options.group,
-        time=options.time_column,
-        window_end=_window_end(frame, options),
-    )
-    task, sentence = infer_task(
-        frame[options.target], task=cast(Asked, options.task), positive=options.positive
-    )
+    schema = _infer(table, options) if earlier is None else check_columns(frame, earlier, options)
+    task = _infer_task(frame, options, earlier)
     metric = for_task(options.metric, task)
-    note("table", f"{spaced(frame.height)} rows, {schema.summary()}")
-    note("target", sentence)
     target = encode_target(frame[options.target], task)
     numbers = [column.name for column in schema.columns if column.type == "number"]
     check_finite(frame, numbers, source=table.source)
     split = _split(frame, target, options, is_classification=task.is_classification)
     leaks = find_leaks(frame[split.train], schema, target[split.train], task, seed=options.seed)
     _warn_of(leaks, options.target)
-    task = _units(task, target[split.train])
+    if earlier is None:
+        task = _units(task, target[split.train])
+    else:
+        prints = fingerprints(_rows(frame, earlier.encoder, target, task, np.arange(len(target))))
+        split = unseen(split, prints, earlier)
+    _check_sizes(split)
+    note("split", f"{split.how}; the test part is opened once, at the end")
     with phase("encode", "learning the encodings from the training part") as work:
-        encoder = fit_encoder(conform(frame[split.train], schema, source=table.source), schema)
+        if earlier is None:
+            encoder = fit_encoder(conform(frame[split.train], schema, source=table.source), schema)
+        else:
+            encoder = earlier.encoder
+        encoder = replace(encoder, raw=raw)
         train = _rows(frame, encoder, target, task, split.train)
         valid = _rows(frame, encoder, target, task, split.valid)
-        work.say(_what(encoder))
+        work.say(_what(encoder) + (f", as in {earlier.place}" if earlier else ""))
     groups = frame[options.group] if options.group else None
     folds = make_folds(
         target[split.valid],
@@ -128,6 +135,32 @@ def prepare(table: Table, options: Options) -> Prepared:
     )
 
 
+def _infer(table: Table, options: Options) -> Schema:
+    schema = infer_schema(
+        table.frame,
+        target=options.target,
+        drop=options.drop,
+        text=options.text,
+        category=options.category,
+        group=options.group,
+        time=options.time_column,
+        window_end=_window_end(table.frame, options),
+    )
+    note("table", f"{spaced(table.frame.height)} rows, {schema.summary()}")
+    return schema
+
+
+def _infer_task(frame: pl.DataFrame, options: Options, earlier: Earlier | None) -> Task:
+    if earlier is not None:
+        note("start", f"{len(earlier.members)} members of {earlier.place}, and its encodings")
+        return earlier.task
+    task, sentence = infer_task(
+        frame[options.target], task=cast(Asked, options.task), positive=options.positive
+    )
+    note("target", sentence)
+    return task
+
+
 def _window_end(frame: pl.DataFrame, options: Options) -> str | None:
     if options.window_end is None and options.time_column and WINDOW_END in frame.columns:
         return WINDOW_END
@@ -142,7 +175,7 @@ def _split(
     is_classification: bool,
 ) -> Split:
     window_end = _window_end(frame, options)
-    split = split_rows(
+    return split_rows(
         target,
         is_classification=is_classification,
         seed=options.seed,
@@ -150,9 +183,6 @@ def _split(
         times=frame[options.time_column] if options.time_column else None,
         window_end=frame[window_end] if window_end else None,
     )
-    _check_sizes(split)
-    note("split", f"{split.how}; the test part is opened once, at the end")
-    return split
 
 
 def _warn_of(leaks: Sequence[Leak], target: str) -> None:

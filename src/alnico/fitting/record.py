@@ -12,16 +12,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from alnico.fitting.fit import Fitted
+from alnico.data.fingerprint import fingerprints
+from alnico.errors import RecipeError
+from alnico.fitting.fitted import Fitted
 from alnico.fitting.leaderboard import best_single
 from alnico.fitting.members import Net
 from alnico.fitting.rows import Row
+from alnico.fitting.search import OBJECTIVE
+from alnico.predicting import Predictor
 from alnico.runs import MEMBERS, MODEL, PREDICTIONS, write_run
+from alnico.searching import Trial
 from alnico.types import StateDict
 
 
 def save_run(folder: Path, fitted: Fitted, *, force: bool = False) -> None:
     """Write the run folder, all or nothing.
+
+    A later run may start from its members: of the training rows it keeps a number each, so that
+    rows which they have seen are told from new ones.
 
     Args:
         folder: Where.
@@ -30,7 +38,9 @@ def save_run(folder: Path, fitted: Fitted, *, force: bool = False) -> None:
 
     Raises:
         OutputError: If it is there and not `force`, or cannot be written.
+        RecipeError: If a member is a module that cannot be made anew from a file.
     """
+    _check_networks(fitted)
     nets = _nets(fitted)
     ids = {id(net.module): i for i, net in enumerate(nets)}
     write_run(
@@ -45,8 +55,43 @@ def save_run(folder: Path, fitted: Fitted, *, force: bool = False) -> None:
     )
 
 
+def predictor(fitted: Fitted) -> Predictor:
+    """What predicts after a fit, in memory; a run folder of it says the same."""
+    prepared = fitted.prepared
+    number, row = _predicting(fitted)
+    assert row.calibration is not None
+    return Predictor(
+        encoder=prepared.encoder,
+        task=prepared.task,
+        target=fitted.options.target,
+        metric=prepared.metric.name,
+        row=fitted.records()[number - 1],
+        network=row.network.eval(),
+        calibration=row.calibration,
+    )
+
+
+def _check_networks(fitted: Fitted) -> None:
+    strange = [
+        member.name
+        for member in fitted.members
+        if member.net.architecture.name == "given" and not member.net.architecture.layers
+    ]
+    if strange:
+        raise RecipeError(
+            f"{', '.join(strange)}: a run folder holds no code, so it cannot hold networks of your "
+            "own classes",
+            help="build them as a plain nn.Sequential, or predict in this process",
+        )
+
+
 def _live(fitted: Fitted) -> list[tuple[int, Row]]:
     return [(n, row) for n, row in enumerate(fitted.rows, 1) if row.skipped is None]
+
+
+def _predicting(fitted: Fitted) -> tuple[int, Row]:
+    assert fitted.predicts is not None, "a fit that has rows has chosen the one that predicts"
+    return fitted.predicts.row, fitted.rows[fitted.predicts.row - 1]
 
 
 def _nets(fitted: Fitted) -> list[Net]:
@@ -67,7 +112,8 @@ def _record(fitted: Fitted, nets: list[Net], ids: Mapping[int, int]) -> dict[str
         structure = row.structure
         joins = structure and {"name": structure.name, "settings": structure.settings}
         networks = [ids[id(net.module)] for net in row.nets]
-        rows.append({**record, "networks": networks, "structure": joins})
+        own = {"networks": networks, "structure": joins, "leaning": _leaning(row)}
+        rows.append({**record, **own})
     single = best_single(fitted.rows)
     return {
         "status": fitted.status,
@@ -104,6 +150,8 @@ def _record(fitted: Fitted, nets: list[Net], ids: Mapping[int, int]) -> dict[str
                 "network": ids[id(m.net.module)],
                 "setting": asdict(m.setting),
                 "start": m.start,
+                "group": m.group.name,
+                "together": m.group.together,
                 "best_epoch": m.best_epoch,
                 "stopped": m.stopped,
                 "history": [_finite(asdict(epoch)) for epoch in m.history],
@@ -113,8 +161,39 @@ def _record(fitted: Fitted, nets: list[Net], ids: Mapping[int, int]) -> dict[str
         ],
         "rows": rows,
         "best_single": single and fitted.rows.index(single) + 1,
+        "predicts": fitted.predicts and asdict(fitted.predicts),
+        "study": _study(fitted),
         "verdict": fitted.verdict and asdict(fitted.verdict),
     }
+
+
+def _leaning(row: Row) -> list[dict[str, Any]] | None:
+    if row.leaning is None:
+        return None
+    pairs = zip(row.names, row.leaning, strict=True)
+    return [{"member": name, "share": round(share, 4)} for name, share in pairs]
+
+
+def _study(fitted: Fitted) -> dict[str, Any] | None:
+    """What was searched: every trial, the failed ones too."""
+    if not fitted.studies:
+        return None
+    trials = []
+    for what, study in fitted.studies.items():
+        for trial in study.trials:
+            record = {**trial.to_json(), "seconds": round(trial.seconds, 3)}
+            trials.append({"what": what, "name": _named(trial, what), **record})
+    return {"seed": fitted.options.seed, "objective": OBJECTIVE, "trials": trials}
+
+
+def _named(trial: Trial, what: str) -> str:
+    """A trial in a few words."""
+    chosen = trial.params
+    if what == "family":
+        size = f"{chosen['architecture']} {chosen['width']} x {chosen['depth']}"
+        return f"{size}, {chosen['together']}"
+    used = sum(value is True for name, value in chosen.items() if name != "structure")
+    return f"{chosen['structure']} of {used} groups"
 
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
@@ -125,8 +204,8 @@ def _finite(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model(fitted: Fitted, ids: Mapping[int, int]) -> StateDict:
-    """The best row's network, and the encoder's arrays: enough to predict with."""
-    number, best = _live(fitted)[0]
+    """The network of the row that predicts, and the encoder's arrays: enough to predict with."""
+    number, best = _predicting(fitted)
     tensors = {f"encoder.{k}": v for k, v in fitted.prepared.encoder.arrays().items()}
     for net in best.nets:
         tensors |= _network(net, ids)
@@ -135,14 +214,15 @@ def _model(fitted: Fitted, ids: Mapping[int, int]) -> StateDict:
 
 def _others(fitted: Fitted, nets: list[Net], ids: Mapping[int, int]) -> StateDict:
     """All networks and structures that are not in the model file."""
-    live = _live(fitted)
-    in_model = {id(net.module) for net in live[0][1].nets}
+    chosen, best = _predicting(fitted)
+    in_model = {id(net.module) for net in best.nets}
     tensors: StateDict = {}
     for net in nets:
         if id(net.module) not in in_model:
             tensors |= _network(net, ids)
-    for number, row in live[1:]:
-        tensors |= _own(number, row)
+    for number, row in _live(fitted):
+        if number != chosen:
+            tensors |= _own(number, row)
     return tensors
 
 
@@ -170,7 +250,8 @@ def _predictions(fitted: Fitted) -> StateDict:
     parts = {"valid": prepared.split.valid}
     if fitted.test_opened:
         parts["test"] = prepared.split.test
-    tensors: StateDict = {}
+    prints = torch.from_numpy(fingerprints(prepared.train))
+    tensors: StateDict = {"train.fingerprint": prints}
     for part, index in parts.items():
         tensors[f"{part}.index"] = torch.from_numpy(index)
         tensors[f"{part}.target"] = torch.from_numpy(prepared.target[index])

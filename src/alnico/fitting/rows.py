@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from alnico.data.batches import Rows
 from alnico.evaluation.calibration import Calibration, crossfit, fit_calibration
 from alnico.evaluation.intervals import Gain
-from alnico.fitting.members import Net
+from alnico.fitting.members import Net, reading
 from alnico.fusing import Fused
+from alnico.fusing.leaning import leaning
 from alnico.predicting import prediction
-from alnico.structures import Structure
-from alnico.types import Task
+from alnico.probing import Outputs, read_outputs
+from alnico.structures import Learned, Parts, Structure
+from alnico.types import Inputs, Task
 
 
 @dataclass
@@ -36,7 +40,11 @@ class Row:
         test_scores: By every metric of the task.
         gain: Over the best single network, on the test part.
         microseconds: To predict one row, encoded already.
-        test_prediction: Probabilities [n, c], or values [n].
+            test_prediction: Probabilities [n, c], or values [n].
+        names: Its members' names, if they have any, in the order of `nets`.
+        leaning: How far it leans on each of them; they sum to 1.
+        relearn: If the structure was learned from validation rows: learns it again from some of
+            them (row numbers), over the members that are in `nets`.
     """
 
     kind: str
@@ -54,6 +62,9 @@ class Row:
     microseconds: float | None = None
     valid_prediction: NDArray[np.float64] | None = field(default=None, repr=False)
     test_prediction: NDArray[np.float64] | None = field(default=None, repr=False)
+    names: tuple[str, ...] = ()
+    leaning: tuple[float, ...] | None = None
+    relearn: Callable[[Tensor], Learned[Structure]] | None = field(default=None, repr=False)
 
     @property
     def network(self) -> Fused:
@@ -74,3 +85,25 @@ def calibrate(row: Row, target: Tensor, folds: Tensor, task: Task) -> None:
         return
     row.calibration = fit_calibration(row.outputs, target, task)
     row.valid_prediction = prediction(crossfit(row.outputs, target, folds, task), task)
+
+
+def find_leaning(
+    row: Row, said: Mapping[int, Outputs], valid: Rows, *, inputs: Inputs, task: Task
+) -> None:
+    """Note how far a fusion leans on each of its members, on the validation part.
+
+    Args:
+        row: Its `leaning` is set, if it joins named members.
+        said: What members said of the validation part, by the id of their module.
+        valid: The validation part.
+        inputs: What its batch holds.
+        task: What is predicted.
+    """
+    if row.structure is None or not row.names:
+        return
+    outputs = [
+        said.get(id(net.module))
+        or read_outputs(net.module, reading(valid, net.architecture, inputs).inputs)
+        for net in row.nets
+    ]
+    row.leaning = leaning(row.structure, Parts.of(outputs), valid.target, task)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from torch import nn
 
 from alnico.checkpoint.files import new_file
@@ -24,10 +25,12 @@ from alnico.fitting.plan import Group
 from alnico.networks import build
 from alnico.probing import read_outputs
 from alnico.runs import RUN, check_place, read_run
+from alnico.searching import Study, Trial
 from alnico.training import Epoch
 from alnico.types import Inputs, StateDict, Task
 
 _ASKED = "asked.json"
+_LOCK = "lock"
 _NETS = ("net", "ema", "swa")
 
 
@@ -42,6 +45,7 @@ class Store:
         self.out = out
         self.folder = out.parent / f"{out.name}.partial"  # `.` has no name
         self._goes_on = False
+        self._lock = FileLock(self.folder / _LOCK)
 
     def check(self, *, force: bool) -> None:
         """Make sure that a new run may be written here; writes nothing.
@@ -68,19 +72,31 @@ class Store:
         """Note what is asked, and forget what another run left here; a resumed run goes on.
 
         Raises:
-            OutputError: If the folder cannot be made.
+            OutputError: If the folder cannot be made, or another process works in it.
         """
         if self._goes_on:
             return
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
         try:
-            self.folder.mkdir()
+            self.folder.mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(
                 f"{self.folder} cannot be made: {error.strerror}", help="choose another -o"
             ) from error
+        self._hold()
+        for path in self.folder.iterdir():
+            if path.name != _LOCK:
+                path.unlink()
         self._write(_ASKED, {"options": options.to_json(), "digest": digest})
+
+    def _hold(self) -> None:
+        """Keep other processes out until this one ends."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(
+                f"{self.folder} is held by another process, which searches and trains there",
+                help="wait until it ends, stop it, or choose another -o",
+            ) from None
 
     def resume(self, digest: str) -> Options:
         """What was asked of the run that goes on; its groups will not be trained again.
@@ -88,6 +104,7 @@ class Store:
         Raises:
             RunFolderError: If there is nothing to go on with, or the test part was opened.
             DataError: If the table is another one.
+            OutputError: If another process works in the folder.
         """
         if (self.out / RUN).is_file() and read_run(self.out).record.get("test_opened"):
             raise RunFolderError(
@@ -111,17 +128,22 @@ class Store:
                 help="give the same table, or start a new run",
             )
         check_place(self.out, force=True)
+        self._hold()
         self._goes_on = True
         return options
 
     def end(self) -> None:
         """The run is finished: nothing is left to go on with."""
+        self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def give_up(self) -> bool:
         """The run failed: if no group was trained, nothing is left of it; else it can go on."""
+        if not self._lock.is_locked:  # it never began, or the folder is another process's
+            return False
         if not any(self.folder.glob("*.safetensors")) and not self._goes_on:
             self.end()
+        self._lock.release()
         return self.folder.exists()
 
     def save(self, group: Group, trained: TrainedGroup) -> None:
@@ -173,6 +195,21 @@ class Store:
             for i, kept in enumerate(record["members"])
         )
         return TrainedGroup(members, record["way"], record["why"], record["seconds"])
+
+    def save_study(self, what: str, study: Study) -> None:
+        """Keep the trials of a study: after each of them."""
+        trials = [trial.to_json() for trial in study.trials]
+        self._write(f"{what}.study.json", {"seed": study.seed, "trials": trials})
+
+    def load_study(self, what: str) -> list[Trial]:
+        """The trials of a study that goes on; none if it has not begun."""
+        path = self.folder / f"{what}.study.json"
+        if not (self._goes_on and path.is_file()):
+            return []
+        try:
+            return [Trial(**trial) for trial in self._read(path)["trials"]]
+        except (KeyError, TypeError) as error:
+            raise _damaged(path, error) from error
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

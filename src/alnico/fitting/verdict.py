@@ -78,8 +78,6 @@ def verdict(
         f"The best fusion by validation is {fusion.kind} of {fusion.parts}; on the test part it is "
         f"{compared}.",
     ]
-    if scored[0] is not fusion:
-        sentences.append(f"By validation the row {scored[0].kind} is best, so it predicts.")
     beaten = _linear_wins(scored, metric)
     return Verdict(paid, " ".join(filter(None, [*sentences, beaten])))
 

@@ -21,6 +21,12 @@ Sees: TypeAlias = Literal["weights", "deltas"]
 Value: TypeAlias = "bool | int | float | str | Sequence[float] | Tensor"
 """What a caller may give for a parameter."""
 
+TAKEN = frozenset(["base", "force", "help", "method", "models", "output", "plugin", "quiet", "set"])
+"""What `merge` and its command call their own arguments; no parameter can be called so."""
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+"""How a parameter's type is called in messages."""
+
 
 @dataclass(frozen=True)
 class Range:
@@ -100,7 +106,7 @@ class Method:
     symmetric: bool
     idempotent: bool
 
-    def __call__(self, stack: Tensor, **parameters: Value) -> Tensor:
+    def __call__(self, stack: Tensor, /, **parameters: Value) -> Tensor:
         """Merge one tensor of every model.
 
         Args:
@@ -141,7 +147,22 @@ class Method:
         return {name: parameters.get(name, known[name].default) for name in known}
 
 
-methods: Registry[Method] = Registry("merge method")
+class _Methods(Registry[Method]):
+    """Merge methods; what is defined again in the same place takes the place of the earlier."""
+
+    def add(self, name: str, thing: Method) -> Method:
+        """Register a method under its name and give it back."""
+        held = self._things.get(name)
+        if held is not None and _place(held) == _place(thing):
+            del self._things[name]
+        return super().add(name, thing)
+
+
+def _place(method: Method) -> tuple[str, str]:
+    return method.function.__module__, method.function.__qualname__
+
+
+methods: Registry[Method] = _Methods("merge method")
 
 
 def method(
@@ -201,6 +222,8 @@ def _parameter(method_name: str, parameter: inspect.Parameter, hint: object) -> 
     where, default = f"{method_name}: {parameter.name}", parameter.default
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise RecipeError(f"{where} takes any arguments", help="name each parameter")
+    if parameter.name in TAKEN:
+        raise RecipeError(f"{where} is a name that merging has taken", help="rename it")
     if default is parameter.empty:
         raise RecipeError(f"{where} has no default", help="each parameter needs one")
     kind, *extras = get_args(hint) if get_args(hint) else (hint,)
@@ -220,7 +243,7 @@ def _check_value(method_name: str, parameter: Parameter, value: Value, n_models:
     if not parameter.per_model:
         _check_one(where, parameter, value)
         return
-    values = _values(value)
+    values = plain(value)
     if not isinstance(values, list):
         _check_one(where, parameter, values)
         return
@@ -233,7 +256,7 @@ def _check_value(method_name: str, parameter: Parameter, value: Value, n_models:
 def _check_one(where: str, parameter: Parameter, value: object) -> None:
     allowed = (int, float) if parameter.type is float else (parameter.type,)
     if not isinstance(value, allowed) or (isinstance(value, bool) and parameter.type is not bool):
-        raise RecipeError(f"{where} must be a {parameter.type.__name__}, got {value!r}")
+        raise RecipeError(f"{where} must be {KINDS[parameter.type]}, got {value!r}")
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     if not math.isfinite(value):
@@ -247,7 +270,7 @@ def _check_one(where: str, parameter: Parameter, value: object) -> None:
         )
 
 
-def _values(value: Value) -> object:
+def plain(value: Value) -> object:
     """A number, or a list of one per model, from what a caller gave."""
     if isinstance(value, bool | int | float | str):
         return value
@@ -259,5 +282,5 @@ def _column(value: Value, stack: Tensor, shape: list[int]) -> Tensor:
     if hasattr(value, "requires_grad"):
         given = cast("Tensor", value).to(stack)
     else:
-        given = stack.new_tensor(_values(value))
+        given = stack.new_tensor(plain(value))
     return given.expand(len(stack)).reshape(shape)

@@ -3,7 +3,9 @@
 from alnico.networks._architecture import Architecture, architectures, build
 from alnico.networks.dcn import DCN
 from alnico.networks.gated import GatedMLP
+from alnico.networks.given import Given, describe
 from alnico.networks.linear import Linear
+from alnico.networks.mixed import Mixed
 from alnico.networks.mlp import MLP
 from alnico.networks.resnet import ResidualMLP
 from alnico.networks.text_bag import TextBag
@@ -14,10 +16,13 @@ __all__ = [
     "MLP",
     "Architecture",
     "GatedMLP",
+    "Given",
     "Linear",
+    "Mixed",
     "ResidualMLP",
     "TextBag",
     "TextGRU",
     "architectures",
     "build",
+    "describe",
 ]

@@ -30,6 +30,7 @@ class Architecture:
         width: Hidden units of each block; the width of the layer before the last.
         activation: `relu`, `silu` or `gelu`.
         dropout: Share of hidden units dropped in training, in [0, 1).
+        layers: Of a `given` network alone: what it is made of, as `networks.given` describes it.
 
     Raises:
         UnknownNameError: If the name is not registered.
@@ -42,6 +43,7 @@ class Architecture:
     width: int = 64
     activation: str = "relu"
     dropout: float = 0.1
+    layers: str = ""
 
     def __post_init__(self) -> None:
         architectures[self.name]
@@ -68,6 +70,8 @@ class Architecture:
 
     def keys(self, inputs: Inputs) -> tuple[str, ...]:
         """The tensors of a batch that it reads."""
+        if self.name == "given":
+            return ("raw",)
         if self.name == "text_gru":
             return ("words",) if inputs.words else ()
         bag = ("bag", "bag_weight") if inputs.bag else ()
@@ -76,7 +80,13 @@ class Architecture:
         table: tuple[str, ...] = (self.encoding,) if inputs.numbers else ()
         table += ("missing",) if inputs.missing else ()
         table += ("categories",) if inputs.categories else ()
-        return table + bag if self.name == "linear" else table
+        return table + bag if self.name in ("linear", "mixed") else table
+
+    def fits(self, inputs: Inputs) -> bool:
+        """Whether the inputs hold all that it is made to read."""
+        if self.name == "mixed":
+            return inputs.has_table and inputs.has_text
+        return inputs.has_text if self.reads_text else inputs.has_table
 
     def activate(self) -> nn.Module:
         """A fresh activation layer."""

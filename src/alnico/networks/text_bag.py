@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from alnico.networks._architecture import Architecture, architectures
 from alnico.types import Inputs
@@ -17,7 +16,7 @@ class TextBag(nn.Module):
     def __init__(self, architecture: Architecture, inputs: Inputs, n_outputs: int) -> None:
         super().__init__()
         width = architecture.width
-        self.embedding = nn.Embedding(inputs.bag, width)
+        self.embedding = nn.EmbeddingBag(inputs.bag, width, mode="sum")
         nn.init.normal_(self.embedding.weight, std=0.1)
         layers: list[nn.Module] = [nn.Dropout(architecture.dropout)]
         for _ in range(architecture.depth):
@@ -28,12 +27,7 @@ class TextBag(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """[..., n] rows -> [..., n, outputs]"""
-        bag = F.embedding_bag(
-            batch["bag"],
-            self.embedding.weight,
-            mode="sum",
-            per_sample_weights=batch["bag_weight"],
-        )
+        bag = self.embedding(batch["bag"], per_sample_weights=batch["bag_weight"])
         out: Tensor = self.head(self.hidden(bag))
         return out
 

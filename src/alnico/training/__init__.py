@@ -3,6 +3,17 @@
 from alnico.training.loop import train
 from alnico.training.optimisers import Setting, optimisers
 from alnico.training.records import Epoch, Trained, Training
+from alnico.training.together import Together, schemes
 from alnico.training.ways import Asked
 
-__all__ = ["Asked", "Epoch", "Setting", "Trained", "Training", "optimisers", "train"]
+__all__ = [
+    "Asked",
+    "Epoch",
+    "Setting",
+    "Together",
+    "Trained",
+    "Training",
+    "optimisers",
+    "schemes",
+    "train",
+]

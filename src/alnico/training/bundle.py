@@ -65,7 +65,7 @@ class Bundle:
             else:
                 stacked = piece.view(len(self.flat), *parameter.shape)
                 self._leaves[name] = stacked.detach().requires_grad_()
-        self._fixed = {} if self.way == "loop" else _differing(self.modules)
+        self._fixed = {} if self.way == "loop" else differing(self.modules)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -115,19 +115,20 @@ class Bundle:
         self._bind()
 
 
-def _differing(modules: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """Frozen parameters and buffers that differ between members, stacked; equal ones are shared."""
+def differing(modules: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """Frozen parameters and buffers that differ between members, by name, stacked. -> [k, ...]"""
     kept = {}
     for name, tensor in [*modules[0].named_parameters(), *modules[0].named_buffers()]:
         if name in trainable(modules[0]):
             continue
-        others = [_tensor(module, name) for module in modules]
+        others = [tensor_named(module, name) for module in modules]
         if not all(torch.equal(tensor, other) for other in others):
             kept[name] = torch.stack([other.detach() for other in others])
     return kept
 
 
-def _tensor(module: nn.Module, name: str) -> Tensor:
+def tensor_named(module: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer of a module, as `named_parameters` and `named_buffers` name it."""
     owner, _, own_name = name.rpartition(".")
     tensor: Tensor = getattr(module.get_submodule(owner), own_name)
     return tensor

@@ -13,6 +13,7 @@ from alnico.training.feed import Feed, Watch
 from alnico.training.learner import Learner
 from alnico.training.records import Epoch, Stop
 from alnico.training.schedule import Schedule
+from alnico.training.together import Scheme, schemes
 
 OnEpoch: TypeAlias = Callable[[int, Mapping[int, Epoch]], None]
 """(epoch, {member: its epoch}) after each epoch, for the members that took part."""
@@ -47,22 +48,28 @@ def run_epochs(
     feed: Feed,
     watch: Watch | None,
     factors: Factors,
+    scheme: Scheme | None = None,
     *,
     deadline: float | None,
     on_epoch: OnEpoch | None,
 ) -> None:
     """Train the members of `team` until all are over, and write into their `courses`.
 
+    Each member's course is judged by the validation loss that `scheme` (`apart` if None) gives it:
+    where that is one loss for all, they keep the weights of one epoch and stop at one epoch, but
+    for a member that diverges alone.
+
     Raises:
         DataError: If an epoch has no batches.
     """
     stopped: Stop = "epochs"
+    scheme = scheme or schemes["apart"]
     for epoch in range(1, n_epochs + 1):
-        if _take_steps(team, feed, factors, deadline):
+        if _take_steps(team, scheme, feed, factors, deadline):
             stopped = "deadline"
         elif not team[0].has_stepped:
             raise DataError(f"the loader gave no batches in epoch {epoch}")
-        told = _end_epoch(team, courses, epoch, factors.last, watch)
+        told = _end_epoch(team, scheme, courses, epoch, factors.last, watch)
         if on_epoch is not None and told:
             on_epoch(epoch, told)
         team = _going_on(team, courses)
@@ -74,6 +81,7 @@ def run_epochs(
 
 def _take_steps(
     team: Sequence[Learner],
+    scheme: Scheme,
     feed: Feed,
     factors: Factors,
     deadline: float | None,
@@ -86,32 +94,30 @@ def _take_steps(
     while run := list(islice(deals, feed.run)):
         if deadline is not None and time.monotonic() >= deadline:
             return True
-        steps = [(deal, factors.step, factors.next()) for deal in run]
-        for learner in team:
-            for deal, step, factor in steps:
-                inputs, target = deal(learner.bundle.members)
-                learner.step_(inputs, target, step=step, factor=factor)
+        scheme.take_(team, [(deal, factors.step, factors.next()) for deal in run])
     return False
 
 
 def _end_epoch(
     team: Sequence[Learner],
+    scheme: Scheme,
     courses: Sequence[Course],
     epoch: int,
     factor: float,
     watch: Watch | None,
 ) -> dict[int, Epoch]:
     """Validate and record; an epoch that the deadline cut short counts like any other."""
-    told = {}
-    for learner in team:
-        if not learner.has_stepped:
-            continue
+    told: dict[int, Epoch] = {}
+    if not team[0].has_stepped:
+        return told
+    judged = None if watch is None else scheme.validate(team, watch)
+    for number, learner in enumerate(team):
         bundle = learner.bundle
         train_losses = learner.train_loss()
-        valid_losses = [None] * len(bundle) if watch is None else learner.validate(watch())
         for row, member in enumerate(bundle.members):
             rate = learner.settings[row].rate * factor
-            told[member] = Epoch(epoch, train_losses[row], valid_losses[row], rate)
+            valid_loss = None if judged is None else judged[number][row]
+            told[member] = Epoch(epoch, train_losses[row], valid_loss, rate)
             courses[member].record(told[member], bundle.flat[row], bundle.buffers(row))
         if learner.averages is not None:
             learner.averages.end_epoch(bundle.flat)

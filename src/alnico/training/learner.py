@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from alnico.data.batches import spread
+from alnico.errors import DataError
 from alnico.training.averaging import Averages
 from alnico.training.bundle import Bundle
 from alnico.training.optimisers import Setting, Stepper
@@ -43,7 +44,7 @@ class Learner:
         self.averages = averages
         self.settings = list(settings)
         self._stepper = Stepper(bundle.flat, bundle.grad, settings)
-        self._loss = loss
+        self.loss = loss
         self._clip = clip
         self.begin_epoch()
 
@@ -65,40 +66,53 @@ class Learner:
 
     def step_(self, inputs: Batch, target: Tensor, *, step: int, factor: float) -> None:
         """Take one step with inputs [k, n, ...] and target [k, n]; dropout follows `step`."""
-        bundle = self.bundle
+        with self.drawing(step):
+            losses = self._losses(self.bundle.forward(inputs), target)
+            self.bundle.backward(losses.sum())
+        self.descend_(factor)
+        self.count(losses.detach(), target.shape[1])
+
+    def drawing(self, step: int) -> AbstractContextManager[None]:
+        """Inside, random numbers are these members' own for this step."""
         seed = hash((step, *(setting.seed for setting in self.settings)))
-        with drawing_from(seed, bundle.flat.device):
-            losses = self._losses(bundle.forward(inputs), target)
-            bundle.backward(losses.sum())
+        return drawing_from(seed, self.bundle.flat.device)
+
+    def descend_(self, factor: float) -> None:
+        """Take the step that the bundle's gradient asks for."""
+        bundle = self.bundle
         if self._clip is not None:
             norm = bundle.grad.norm(dim=1, keepdim=True)
             bundle.grad.mul_((self._clip / (norm + 1e-6)).clamp(max=1.0))
         self._stepper.step_(factor)
         if self.averages is not None:
             self.averages.step(bundle.flat)
-        n = target.shape[1]
-        self._total += losses.detach() * n
+
+    def count(self, losses: Tensor, n: int) -> None:
+        """Add the members' mean losses [k] over n rows to those of this epoch."""
+        self._total += losses * n
         self._rows += n
 
     def validate(self, batches: Iterable[tuple[Batch, Tensor]]) -> list[float]:
         """Each member's mean loss over all rows of `batches`, which every member sees."""
-        total, rows = torch.zeros_like(self._total), 0
         self.bundle.train(False)
-        with torch.no_grad():
-            for inputs, target in batches:
-                shared = spread(inputs, len(self.bundle))
-                every = target.expand(len(self.bundle), *target.shape)
-                total += self._losses(self.bundle.forward(shared), every) * len(target)
-                rows += len(target)
-        losses: list[float] = (total / rows).tolist()
-        return losses
+
+        def losses(inputs: Batch, target: Tensor) -> Tensor:
+            every = target.expand(len(self.bundle), *target.shape)
+            return self._losses(self.answer(inputs), every)
+
+        found: list[float] = mean_over_rows(batches, losses).tolist()
+        return found
+
+    def answer(self, inputs: Batch) -> Tensor:
+        """The members' outputs for the same rows. [n, ...] -> [k, n, c]"""
+        return self.bundle.forward(spread(inputs, len(self.bundle)))
 
     def _losses(self, output: Tensor, target: Tensor) -> Tensor:
         """[k, n, c], [k, n] -> [k]; one by one, for a loss may do what it likes with its rows."""
         if len(output) == 1:
-            return self._loss(output[0], target[0]).unsqueeze(0)
+            return self.loss(output[0], target[0]).unsqueeze(0)
         pairs = zip(output.unbind(), target.unbind(), strict=True)
-        return torch.stack([self._loss(own, wanted) for own, wanted in pairs])
+        return torch.stack([self.loss(own, wanted) for own, wanted in pairs])
 
     def keep_(self, rows: Sequence[int]) -> None:
         """Go on with the members of these rows alone; the others cost nothing more."""
@@ -107,6 +121,28 @@ class Learner:
         self._stepper = self._stepper.kept(self.bundle.flat, self.bundle.grad, rows)
         if self.averages is not None:
             self.averages.keep_(rows)
+
+
+@torch.no_grad()
+def mean_over_rows(
+    batches: Iterable[tuple[Batch, Tensor]], losses: Callable[[Batch, Tensor], Tensor]
+) -> Tensor:
+    """The mean over all rows of losses that are given batch by batch, in evaluation.
+
+    Args:
+        batches: Inputs and target of some rows each.
+        losses: One mean over the rows of a batch, or [k].
+
+    Raises:
+        DataError: If there are no rows.
+    """
+    total, rows = torch.zeros(()), 0
+    for inputs, target in batches:
+        total = total + losses(inputs, target) * len(target)
+        rows += len(target)
+    if rows == 0:
+        raise DataError("there is nothing to validate on: the validation data gave no rows")
+    return total / rows
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from alnico.training.learner import Learner, Loss, drawing_from
 from alnico.training.optimisers import Setting
 from alnico.training.records import Training
 from alnico.training.schedule import schedules
-from alnico.training.ways import ASKED, Asked, choose, learners
+from alnico.training.together import Together, scheme_for
+from alnico.training.ways import ASKED, Asked, Choice, choose, learners
 from alnico.types import Batch
 
 _EMA_EVERY = 8  # steps: a small share of a step's cost, and 1/8 of an epoch or less matters little
@@ -32,6 +33,7 @@ def train(
     *,
     settings: Sequence[Setting],
     loss: Loss,
+    together: Together = "apart",
     valid: Data | None = None,
     epochs: int = 20,
     stop_after: int | None = None,
@@ -52,6 +54,7 @@ def train(
         data: Rows, in an order of each member's own, or a loader of (inputs, target) for all.
         settings: How each is trained.
         loss: (output [n, c], target [n]) -> the mean over the rows, a scalar.
+        together: The scheme: `apart`, `shared` or `papa`; see `alnico.training.together`.
         valid: What the best epoch of each member is chosen by; without it, the last is kept.
         epochs: Passes over the data at most; the schedule is spread over them all.
         stop_after: End after this epoch of the schedule, as early stopping would.
@@ -68,34 +71,47 @@ def train(
     Raises:
         RecipeError: If a parameter is out of range, or settings and modules differ in number.
         DataError: If there are no rows, or they can be read only once.
-        IncompatibleModelsError: If a module has nothing to train, or the way cannot be taken.
+        IncompatibleModelsError: If a module has nothing to train, or way or scheme need others.
     """
     begun = time.perf_counter()
     counts = {"epochs": epochs, "stop_after": stop_after, "patience": patience}
     _check(modules, settings, way=way, clip=clip, counts={**counts, "batch_size": batch_size})
+    scheme = scheme_for(together, modules)
     place = torch.device(device or next(modules[0].parameters()).device)
     here = [copy.deepcopy(module).to(place) for module in modules]
-    feed = make_feed(data, settings, batch_size=batch_size, device=place)
+    feed = make_feed(data, scheme.orders(settings), batch_size=batch_size, device=place)
     factors = Factors(schedules[schedule], epochs * feed.n_batches)
     watch = None if valid is None else valid_batches(valid, batch_size=batch_size, device=place)
-    choice = choose(way, here, settings, lambda: _first_batch(feed, len(here), place), loss)
-    team = learners(choice, here, settings, loss, clip=clip)
-    if averages:
-        _keep_averages(team, feed.n_batches)
+    choice, team = _make_team(way, here, settings, loss, feed, clip=clip, averages=averages)
     courses, n = [Course(patience=patience) for _ in modules], min(epochs, stop_after or epochs)
-    run_epochs(n, team, courses, feed, watch, factors, deadline=deadline, on_epoch=on_epoch)
+    run_epochs(n, team, courses, feed, watch, factors, scheme, deadline=deadline, on_epoch=on_epoch)
     members = tuple(c.trained(module) for c, module in zip(courses, modules, strict=True))
     return Training(members, choice.way, choice.why, time.perf_counter() - begun)
 
 
-def _keep_averages(team: Sequence[Learner], n_batches: int) -> None:
-    every = max(1, min(_EMA_EVERY, n_batches // _EMA_EVERY))
-    for learner in team:
-        learner.averages = Averages(horizon=n_batches, every=every)
+def _make_team(
+    way: Asked,
+    modules: Sequence[nn.Module],
+    settings: Sequence[Setting],
+    loss: Loss,
+    feed: Feed,
+    *,
+    clip: float | None,
+    averages: bool,
+) -> tuple[Choice, list[Learner]]:
+    """Choose how the modules are computed, and make learners of copies of them."""
+    choice = choose(way, modules, settings, lambda: _first_batch(feed, modules), loss)
+    team = learners(choice, modules, settings, loss, clip=clip)
+    if averages:
+        every = max(1, min(_EMA_EVERY, feed.n_batches // _EMA_EVERY))
+        for learner in team:
+            learner.averages = Averages(horizon=feed.n_batches, every=every)
+    return choice, team
 
 
-def _first_batch(feed: Feed, n_members: int, place: torch.device) -> tuple[Batch, Tensor]:
-    everyone = range(n_members)
+def _first_batch(feed: Feed, modules: Sequence[nn.Module]) -> tuple[Batch, Tensor]:
+    everyone = range(len(modules))
+    place = next(modules[0].parameters()).device
     with drawing_from(0, place):  # a shuffling loader draws from the global stream
         return next(iter(feed.anew().epoch(everyone)))(everyone)
 

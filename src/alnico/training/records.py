@@ -19,8 +19,11 @@ class Epoch:
 
     Args:
         epoch: Its number, from 1.
-        train_loss: Mean over the epoch's rows, each at the time of its step.
-        valid_loss: Mean over the validation rows after the epoch; None without such rows.
+        train_loss: Mean over the epoch's rows, each at the time of its step. Of the member's own
+            outputs; in a `shared` training of the joint output, and the same for all.
+        valid_loss: Mean over the validation rows after the epoch; None without such rows. Of the
+            member's own outputs; in a `shared` training of the joint output, in a `papa` training
+            of the network that has the mean of all members' weights, and the same for all.
         rate: Learning rate of the epoch's last step.
     """
 
@@ -36,7 +39,7 @@ class Trained:
 
     Args:
         module: A copy of the module that came in, in evaluation mode, with the weights of its best
-            epoch by validation loss, or of the last epoch without validation rows.
+            epoch by `valid_loss`, or of the last epoch without validation rows.
         best_epoch: The number of that epoch; 0 if no epoch was completed and finite: then `module`
             is as it came in.
         history: Its epochs.

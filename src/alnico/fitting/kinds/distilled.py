@@ -1,0 +1,141 @@
+"""The best row of all teaches one small network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from alnico.data.batches import Rows, concatenate, n_rows, take
+from alnico.fitting.kinds._bench import Bench, kind
+from alnico.fitting.members import Net, reading
+from alnico.fitting.rows import Row
+from alnico.fusing import crossfit, distillation_loss, swap_cells
+from alnico.networks import Architecture, build
+from alnico.probing import read_outputs
+from alnico.structures import Parts
+from alnico.training import Setting, train
+from alnico.types import Batch
+
+TEMPERATURE = 2.0
+SWAPPED = 0.2
+"""Share of the cells of an augmented row that come from other rows."""
+
+MOST_ROWS = 200_000
+"""Rows that the student learns from, augmented ones included."""
+
+EPOCHS, PATIENCE = 30, 5
+
+
+@kind("distilled")
+def distilled(bench: Bench) -> Iterator[Row]:
+    """One small network, taught by soft targets on training rows and augmented ones.
+
+    The teacher's own parameters may have been learned from validation rows, so students are
+    cross-fitted: one of a teacher that learned from one half of the folds, for the other half; one
+    the other way round; and one of the whole teacher, which predicts.
+    """
+    teacher = bench.best()
+    if teacher is None:
+        return
+    began = time.monotonic()
+    rows = _augmented(bench)
+    said = Parts.of([read_outputs(net.module, _read(rows, net, bench)) for net in teacher.nets])
+    architecture = student_of(bench)
+
+    def learn(learn_rows: Tensor) -> _Student:
+        with torch.no_grad():
+            soft = _taught(teacher, said, learn_rows)
+        return _study(architecture, Rows(rows, soft), bench)
+
+    everything = torch.arange(len(bench.folds))
+    if teacher.relearn is None:  # nothing in it comes from validation rows: one student is enough
+        student = learn(everything)
+        outputs = student.outputs(everything)
+    else:
+        fitted = crossfit(learn, bench.folds % 2)
+        student, outputs = fitted.fit, fitted.outputs
+    if not student.has_learned:
+        yield Row("distilled", "", skipped="no time was left")
+        return
+    yield Row(
+        "distilled",
+        f"{architecture.name} of {teacher.kind}",
+        (student.net,),
+        outputs=outputs,
+        seconds=teacher.seconds + time.monotonic() - began,
+    )
+
+
+@dataclass(frozen=True)
+class _Student:
+    """A taught network, for cross-fitting."""
+
+    net: Net
+    bench: Bench
+    has_learned: bool
+
+    def outputs(self, rows: Tensor) -> Tensor:
+        """Row numbers [m] -> [m, c]"""
+        return self.bench.read(self.net)[rows]
+
+
+def student_of(bench: Bench) -> Architecture:
+    """One small network that reads all that the table holds."""
+    if bench.inputs.has_text and bench.inputs.has_table:
+        return Architecture("mixed", "log", depth=1, width=48, dropout=0.1)
+    if bench.inputs.has_text:
+        return Architecture("text_bag", depth=1, width=48, dropout=0.1)
+    return Architecture("mlp", "quantile", depth=2, width=64, dropout=0.0)
+
+
+def _augmented(bench: Bench) -> dict[str, Tensor]:
+    """The training rows, and after them as many with cells of other rows; not more than allowed."""
+    inputs, n = bench.train.inputs, len(bench.train)
+    random = torch.Generator().manual_seed(bench.seed)
+    if n > MOST_ROWS // 2:
+        inputs = take(inputs, torch.randperm(n, generator=random)[: MOST_ROWS // 2])
+    mixed = swap_cells(inputs, share=SWAPPED, columns=bench.columns, generator=random)
+    nothing = torch.zeros(n_rows(inputs))
+    both = concatenate([Rows(inputs, nothing), Rows(mixed, nothing)]).inputs
+    assert isinstance(both, Mapping)
+    return dict(both)
+
+
+def _taught(teacher: Row, said: Parts, rows: Tensor) -> Tensor:
+    """What the teacher says, if it learned from some validation rows alone. -> [n, c]"""
+    if teacher.structure is None:
+        return said.logits[0]
+    if teacher.relearn is None:
+        out: Tensor = teacher.structure(said)
+        return out
+    return teacher.relearn(rows)(said)
+
+
+def _study(architecture: Architecture, soft: Rows, bench: Bench) -> _Student:
+    start: nn.Module = build(architecture, bench.inputs, bench.task.n_outputs, seed=bench.seed)
+    training = train(
+        [start],
+        Rows(_read(soft.inputs, Net(architecture, start), bench), soft.target),
+        settings=[Setting("adamw", 3e-3, weight_decay=1e-3, seed=bench.seed)],
+        loss=distillation_loss(bench.task.kind, temperature=TEMPERATURE),
+        valid=reading(bench.valid, architecture, bench.inputs),
+        epochs=EPOCHS,
+        patience=PATIENCE,
+        batch_size=256 if len(soft) < 100_000 else 1_024,
+        clip=1.0,
+        way="loop",
+        deadline=bench.deadline,
+        averages=False,
+    )
+    trained = training.members[0]
+    return _Student(Net(architecture, trained.module), bench, trained.best_epoch > 0)
+
+
+def _read(inputs: Batch, net: Net, bench: Bench) -> dict[str, Tensor]:
+    """The tensors that a network reads."""
+    assert isinstance(inputs, Mapping)
+    return {key: inputs[key] for key in net.architecture.keys(bench.inputs)}

@@ -1,0 +1,140 @@
+"""Fuse wide, prune back: the best concatenation, cut to at most the size of its largest member."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from alnico.data.batches import Rows, n_rows, take
+from alnico.errors import IncompatibleModelsError
+from alnico.fitting.kinds._bench import Bench, describe, kind
+from alnico.fitting.kinds.joined import crossfit_structure
+from alnico.fitting.members import Net, reading
+from alnico.fitting.rows import Row
+from alnico.fusing import distill
+from alnico.probing import read_outputs
+from alnico.pruning import n_parameters, prune
+from alnico.structures import Parts
+from alnico.training import Setting
+
+EXAMPLE_ROWS = 1_024
+"""Training rows that a unit's importance is read from."""
+
+EPOCHS = 3
+"""Of the recovery: each pruned member learns to say again what it said before."""
+
+RATE = 1e-3
+_HALVINGS = 7  # so finely is the share that is kept searched
+_LEAST = 1 / 16  # of the units of a layer; members are given up before less is left of them
+
+
+@kind("pruned")
+def pruned(bench: Bench) -> Iterator[Row]:
+    """Remove whole hidden units of a concatenation's members, let them recover, join them anew.
+
+    No label is used until the new head is learned, which is cross-fitted as every head is: which
+    units go follows from the activations on training rows, and the recovery's targets are what the
+    unpruned member says.
+    """
+    wide = bench.best("concat")
+    if wide is None or len(wide.nets) < 2:
+        return
+    began = time.monotonic()
+    budget = max(n_parameters(net.module) for net in wide.nets)
+    small = fit_into(wide.nets, budget, bench)
+    if not small:
+        return
+    nets = [_recovered(before, after, bench) for before, after in small]
+    outputs = [read_outputs(net.module, _read(bench.valid, net, bench).inputs) for net in nets]
+    fitted = crossfit_structure(bench, "concat", Parts.of(outputs))
+    learned = fitted.fit.learned
+    chosen = [nets[i] for i in learned.members]
+    yield Row(
+        "pruned",
+        f"concat of {describe(chosen)}",
+        tuple(chosen),
+        learned.structure.eval(),
+        fitted.outputs,
+        wide.seconds + time.monotonic() - began,
+        names=tuple(wide.names[i] for i in learned.members),
+    )
+
+
+def fit_into(nets: Sequence[Net], budget: int, bench: Bench) -> list[tuple[Net, nn.Module]]:
+    """Prune networks by one share of their units, the largest that fits; as pairs with the pruned.
+
+    The members that a concatenation leans on least come last, and go first if pruning every layer
+    as far as is sensible leaves too much.
+
+    Args:
+        nets: The networks.
+        budget: Parameters that all of them and a head over their features may have together.
+        bench: For example rows and the number of outputs.
+    """
+    for n_kept in range(len(nets), 1, -1):
+        some = nets[:n_kept]
+        low, high, best = _LEAST, 1.0, _pruned(some, _LEAST, bench)
+        if _size(best, bench) > budget:
+            continue
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            modules = _pruned(some, middle, bench)
+            if _size(modules, bench) <= budget:
+                low, best = middle, modules
+            else:
+                high = middle
+        return list(zip(some, best, strict=True))
+    return []
+
+
+def _pruned(nets: Sequence[Net], keep: float, bench: Bench) -> list[nn.Module]:
+    return [_narrowed(net, keep, bench) for net in nets]
+
+
+def _narrowed(net: Net, keep: float, bench: Bench) -> nn.Module:
+    try:
+        return prune(net.module, keep=keep, example=_example(net, bench))
+    except IncompatibleModelsError:  # it has no hidden units that stand by themselves: it stays
+        return net.module
+
+
+def _size(modules: Sequence[nn.Module], bench: Bench) -> int:
+    """Parameters of the members, and of the head over their features."""
+    heads = [layer for module in modules for layer in _last_linear(module)]
+    width = sum(layer.in_features for layer in heads)
+    return sum(map(n_parameters, modules)) + bench.task.n_outputs * (width + 1)
+
+
+def _last_linear(module: nn.Module) -> list[nn.Linear]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1:]
+
+
+def _example(net: Net, bench: Bench) -> dict[str, torch.Tensor]:
+    rows = _read(bench.train, net, bench).inputs
+    random = torch.Generator().manual_seed(bench.seed)
+    chosen = torch.randperm(n_rows(rows), generator=random)[:EXAMPLE_ROWS]
+    return dict(take(rows, chosen))
+
+
+def _read(rows: Rows, net: Net, bench: Bench) -> Rows:
+    return reading(rows, net.architecture, bench.inputs)
+
+
+def _recovered(before: Net, after: nn.Module, bench: Bench) -> Net:
+    if after is before.module:
+        return before
+    module = distill(
+        before.module,
+        after,
+        data=_read(bench.train, before, bench),
+        task=bench.task,
+        copies=0,
+        setting=Setting("adamw", RATE, seed=bench.seed),
+        epochs=EPOCHS,
+        batch_size=256,
+        deadline=bench.deadline,
+    )
+    return Net(before.architecture, module)

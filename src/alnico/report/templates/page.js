@@ -1,0 +1,30 @@
+"use strict";
+// Draws each chart from the data beside it, in the page's colours, and again when they change.
+(() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const painted = (value, key) => {
+    if (Array.isArray(value)) return value.map((each) => painted(each, key));
+    if (value !== null && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, painted(v, k)]));
+    }
+    const isColour = typeof value === "string" && /color$/.test(key) && value.startsWith("--");
+    return isColour ? colour(value) : value;
+  };
+  const draw = (place) => {
+    const figure = painted(JSON.parse(document.getElementById(place.id + "-data").textContent), "");
+    const choice = document.getElementById(place.id + "-choice");
+    const first = figure.data.length ? figure.data[0].meta : undefined;
+    const chosen = choice ? choice.value : first;
+    const data = figure.data.filter((trace) => trace.meta === undefined || trace.meta === chosen);
+    if (place.clientWidth < 520) figure.layout.font.size = 11;
+    Plotly.react(place, data, figure.layout, { responsive: true, displayModeBar: false });
+  };
+  const places = document.querySelectorAll(".chart");
+  const drawAll = () => places.forEach(draw);
+  for (const place of places) {
+    const choice = document.getElementById(place.id + "-choice");
+    if (choice) choice.addEventListener("change", () => draw(place));
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  drawAll();
+})();

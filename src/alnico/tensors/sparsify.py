@@ -1,0 +1,31 @@
+"""Which entries of each model's tensor stay; the others become 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def keep_largest(deltas: Tensor, density: float) -> Tensor:
+    """Keep the share `density` of each model's entries that is largest in magnitude.
+
+    Of n entries exactly `int(density * n)` stay, but at least one if `density` is above 0, so that
+    a scalar is not lost. Of equal magnitudes the earlier in row-major order stays. NaN counts as
+    the largest of all: it is not hidden.
+
+    deltas: [k, ...] -> [k, ...]
+    """
+    flat = deltas.unsqueeze(-1).flatten(1)
+    n_entries = flat.shape[1]
+    n_kept = max(int(density * n_entries), 1 if density > 0 else 0)
+    if n_kept >= n_entries:
+        return deltas
+    if n_kept == 0:
+        return deltas.new_zeros(deltas.shape)
+    size = flat.detach().abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
+    cut = size.topk(n_kept, dim=1, sorted=False).values.amin(1, keepdim=True)
+    above, draws = size > cut, size == cut
+    earlier = draws.cumsum(1) <= n_kept - above.sum(1, keepdim=True)
+    return flat.where(above | (draws & earlier), 0.0).reshape(deltas.shape)
