@@ -5,8 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from alnico.fusing import fuse
-from alnico.merging import merge
+import alnico
 
 
 def visitors(n: int) -> tuple[Tensor, Tensor]:
@@ -49,9 +48,9 @@ train([one, other], [2e-3, 3e-3], *train_rows)  # one start, so that their avera
 train([wide], [3e-3], *train_rows)
 
 networks = {"one": one, "other": other, "wide": wide}
-networks["weighted average"] = merge([one, other], "linear", weight=[0.5, 0.5])
+networks["weighted average"] = alnico.merge([one, other], "linear", weight=[0.5, 0.5])
 for structure in ("concat", "attention"):
-    networks[structure] = fuse([one, other, wide], structure, data=valid_rows)
+    networks[structure] = alnico.fuse([one, other, wide], structure, data=valid_rows)
 for name, model in networks.items():
     accuracy = (model(test_rows[0]).argmax(1) == test_rows[1]).float().mean()
     print(f"{name:16}  accuracy {accuracy:.3f}")

@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from alnico.checkpoint.scan import scan as scan
     from alnico.errors import AlnicoError as AlnicoError
     from alnico.estimators import FusionClassifier as FusionClassifier
     from alnico.estimators import FusionRegressor as FusionRegressor
-    from alnico.checkpoint.scan import scan as scan
-    from alnico.fusing import distill as distill
-    from alnico.fusing import fuse as fuse
-    from alnico.merging import merge as merge
+    from alnico.fusing.distill import distill as distill
+    from alnico.fusing.fuse import fuse as fuse
+    from alnico.merging.merge import merge as merge
     from alnico.methods import Fraction as Fraction
     from alnico.methods import Range as Range
     from alnico.methods import method as method
     from alnico.methods import per_model as per_model
     from alnico.predicting import load as load
-    from alnico.pruning import prune as prune
+    from alnico.pruning.prune import prune as prune
 
 __version__ = "0.1.0"
 

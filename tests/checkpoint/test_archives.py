@@ -18,6 +18,7 @@ from alnico.checkpoint.archives import (
     LIMIT,
     MAX_INFLATED,
     MAX_MEMBERS,
+    MAX_STEPS,
     ArchiveError,
     Budget,
     Careful,
@@ -154,11 +155,12 @@ def test_a_bomb_is_not_inflated_beyond_what_is_asked_for() -> None:
 
 def test_a_budget_ends_by_bytes_and_by_members() -> None:
     budget = Budget()
-    budget.spend(MAX_INFLATED, members=MAX_MEMBERS)
+    budget.spend(MAX_INFLATED, members=MAX_MEMBERS, steps=MAX_STEPS)
     with pytest.raises(ArchiveError, match="more than 10000 members"):
-        budget.spend(0, members=1)
-    with pytest.raises(ArchiveError, match="too large"):
-        Budget().spend(MAX_INFLATED + 1)
+        budget.spend(members=1)
+    for too_much in ({"n_bytes": MAX_INFLATED + 1}, {"steps": MAX_STEPS + 1}):
+        with pytest.raises(ArchiveError, match="too large"):
+            Budget().spend(**too_much)
 
 
 class Endless(io.RawIOBase):

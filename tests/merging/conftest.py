@@ -23,7 +23,7 @@ def network(width: int = 8) -> nn.Sequential:
 def save(tmp_path: Path) -> Callable[..., Path]:
     """Write a model of random weights, or a given state, to NAME.safetensors."""
 
-    def save(name: str, state: StateDict | None = None, **metadata: str) -> Path:
+    def save(name: str, state: StateDict | None = None, /, **metadata: str) -> Path:
         path = tmp_path / f"{name}.safetensors"
         save_file(network().state_dict() if state is None else state, path, metadata or None)
         return path

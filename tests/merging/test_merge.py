@@ -49,7 +49,9 @@ def test_forms_are_not_mixed() -> None:
     with pytest.raises(RecipeError) as error:
         merge([module, module.state_dict(), "a.safetensors", 3])  # type: ignore[list-item]
     said = "model 1 is a module, model 2 is a state dict, model 3 is the path 'a.safetensors'"
-    assert f"the models are not in one form: {said}, model 4 is a int" in str(error.value)
+    assert f"the models are not in one form: {said}, model 4 is an object of type int" in str(
+        error.value
+    )
     with pytest.raises(RecipeError, match="model 1 is a module, base is a state dict"):
         merge([module], "ties", base=module.state_dict())  # type: ignore[call-overload]
 

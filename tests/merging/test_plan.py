@@ -37,6 +37,12 @@ def test_what_is_no_tensor_is_named(stray: object) -> None:
         read_forms("model 2", {"w": torch.ones(1), "epoch": stray})  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize("module", [nn.LazyLinear(2), nn.Linear(2, 2, device="meta")])
+def test_tensors_without_values_are_refused(module: nn.Module) -> None:
+    with pytest.raises(RecipeError, match="weight of base has no values yet\n  help: load its"):
+        read_forms("base", module.state_dict())
+
+
 def test_method_and_parameters_are_checked_first() -> None:
     with pytest.raises(UnknownNameError, match="no merge method 'tise'\n  help: did you mean 't"):
         make_plan([("a", forms()), ("b", forms(w=(1,)))], "tise", {})

@@ -75,6 +75,19 @@ def test_the_same_module_twice_is_that_module() -> None:
     torch.testing.assert_close(merge_modules([module, module]).state_dict(), module.state_dict())
 
 
+def test_modules_that_compute_something_else_are_warned_of() -> None:
+    relu, tanh = (nn.Sequential(nn.Linear(2, 2), kind()) for kind in (nn.ReLU, nn.Tanh))
+    heard: list[progress.Event] = []
+    with progress.listen(heard.append):
+        assert isinstance(merge_modules([relu, relu]), nn.Sequential) and not heard
+        merged = merge_modules([relu, tanh, nn.Sequential(nn.Linear(2, 2))])
+    assert isinstance(merged[1], nn.ReLU)
+    assert [event.phase.text for event in heard] == [
+        f"1 is ReLU in model 1 and {other}; the merged model has that of model 1"
+        for other in ("Tanh in model 2", "none in model 3")
+    ]
+
+
 def test_counters_that_differ_are_told_of_modules_and_taken_silently_of_states() -> None:
     heard: list[progress.Event] = []
     modules = norms(5, 12)

@@ -55,6 +55,11 @@ def test_one_model_that_keeps_everything_is_given_back() -> None:
     torch.testing.assert_close(merged, model)
 
 
+def test_tensors_of_few_entries_are_not_lost() -> None:
+    assert ties(torch.tensor([2.0, 4.0])) == 3.0
+    assert ties(torch.tensor([[2.0, 1.0]])).tolist() == [2.0, 0.0]
+
+
 def test_opposite_changes_do_not_cancel() -> None:
     deltas = torch.tensor([[1.0, -4.0], [-3.0, 1.0]])
     assert ties(deltas, density=1.0).tolist() == [-3.0, -4.0]

@@ -182,7 +182,7 @@ def test_an_unknown_layer_points_to_the_right_one() -> None:
     module, batch = HeadFirst(), {"x": torch.randn(4, 3), "y": torch.randn(4, 3)}
     with pytest.raises(UnknownNameError, match=r"no layer 'bodi.0'\n.*did you mean 'body.0'"):
         tap(module, batch, "bodi.0")
-    with pytest.raises(UnknownNameError, match="its layers are head, body, body.0"):
+    with pytest.raises(UnknownNameError, match=r"its layers are head, body, body\.0"):
         tap(module, batch, "transformer")
     with pytest.raises(UnknownNameError, match="has no layer ''"):
         tap(module, batch, "")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune as torch_prune
 from torch.nn.utils.parametrizations import weight_norm
 
 from alnico.networks import Architecture, build
@@ -74,6 +75,8 @@ LEFT: dict[str, Callable[[Two, Tensor], Tensor]] = {
     "read by a function": lambda net, h: F.linear(h, net.last.weight),
     "multiplied": lambda net, h: net.last(h * h),
     "given back": lambda net, h: h,
+    "read by name": lambda net, h: net.last(input=h),
+    "compared": lambda net, h: net.last(torch.where(h > 0, h, -h)),
 }
 
 
@@ -95,6 +98,33 @@ def test_weights_that_are_computed_from_others_are_left_alone() -> None:
     module = nn.Sequential(weight_norm(nn.Linear(4, 6)), nn.ReLU(), nn.Linear(6, 2))
     assert found(module, torch.randn(5, 4)) == {}
     module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), weight_norm(nn.Linear(6, 2)))
+    assert found(module, torch.randn(5, 4)) == {}
+
+
+def test_masked_weights_are_left_alone() -> None:
+    for masked in (0, 2):
+        module = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+        torch_prune.l1_unstructured(module[masked], "weight", amount=0.5)
+        assert found(module, torch.randn(5, 4)) == {}
+
+
+def test_a_pool_that_says_where_it_looked_is_left_alone() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv1d(1, 4, 1), nn.Conv1d(4, 2, 1)
+            self.pool = nn.MaxPool1d(2, return_indices=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.two(self.pool(self.one(x))[0])
+            return out
+
+    assert found(Net(), torch.randn(5, 1, 8)) == {}
+
+
+def test_a_norm_that_is_run_twice_is_left_alone() -> None:
+    norm = nn.BatchNorm1d(6)
+    module = nn.Sequential(nn.Linear(4, 6), norm, nn.Linear(6, 6), norm, nn.Linear(6, 2))
     assert found(module, torch.randn(5, 4)) == {}
 
 

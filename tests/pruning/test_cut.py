@@ -27,6 +27,8 @@ class Residual(nn.Module):
         out: Tensor = self.last(h)
         if self.second == "sum":
             return out + h.sum(1, keepdim=True)
+        if self.second == "wide":
+            return torch.cat([out, h], 1)
         if self.second == "shape":
             return out + h.view(-1, 8)[:, :2]
         assert h.shape[1] == 8, "width"
@@ -84,7 +86,7 @@ def test_a_right_cut_holds_and_changes_nothing_until_it_is_applied(
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in perceptron.modules())
 
 
-@pytest.mark.parametrize("second", ["sum", "shape", "assert"])
+@pytest.mark.parametrize("second", ["sum", "shape", "assert", "wide"])
 def test_a_wrong_chain_does_not_hold(second: str) -> None:
     module, x = Residual(second), torch.randn(40, 4)
     assert find_chains(module, x) == [] or second == "assert"

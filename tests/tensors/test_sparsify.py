@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ def test_the_largest_of_each_model_stay_and_the_earlier_of_equals(
     deltas = torch.randint(-4, 5, (3, *shape)).float()  # many draws
     kept = keep_largest(deltas, density)
     assert kept.shape == deltas.shape
-    n_kept = max(1, int(density * deltas[0].numel()))
+    n_kept = math.floor(density * deltas[0].numel() + 0.5)
     for model, found in zip(deltas, kept, strict=True):
         assert found.flatten().tolist() == kept_by_sorting(model, n_kept)
 
@@ -33,6 +35,21 @@ def test_all_or_nothing_stays_at_the_ends() -> None:
     assert torch.equal(keep_largest(deltas, 1.0), deltas)
     assert torch.equal(keep_largest(deltas, 0.0), torch.zeros(2, 5))
     assert keep_largest(deltas[:, :0], 0.5).shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("n_entries", "density", "n_kept"), [(100, 0.29, 29), (3, 0.5, 2), (1, 0.5, 1), (4, 0.1, 0)]
+)
+def test_the_number_kept_is_rounded(n_entries: int, density: float, n_kept: int) -> None:
+    assert keep_largest(torch.rand(1, n_entries) + 1, density).count_nonzero() == n_kept
+
+
+def test_some_stay_at_least_but_none_where_none_are_wanted() -> None:
+    deltas = torch.tensor([[1.0, 3.0, 2.0, 0.5]])
+    assert keep_largest(deltas, 0.1, at_least=1).tolist() == [[0.0, 3.0, 0.0, 0.0]]
+    assert keep_largest(deltas[:, 0], 0.1, at_least=1).tolist() == [1.0]
+    assert keep_largest(deltas, 0.75, at_least=1).count_nonzero() == 3
+    assert keep_largest(deltas, 0.0, at_least=1).count_nonzero() == 0
 
 
 def test_as_many_stay_as_asked_where_all_are_equal() -> None:

@@ -18,6 +18,8 @@ LIMIT = 4 * 2**20
 
 MAX_MEMBERS = 10_000
 MAX_INFLATED = 64 * 2**20
+MAX_STEPS = 1_000_000
+"""How many opcodes of pickles are followed in all the members of one file."""
 
 Form: TypeAlias = Literal["zip", "tar", "gzip", "bzip2", "xz"]
 
@@ -75,8 +77,9 @@ class Budget:
     def __init__(self) -> None:
         self._bytes = MAX_INFLATED
         self._members = MAX_MEMBERS
+        self._steps = MAX_STEPS
 
-    def spend(self, n_bytes: int, *, members: int = 0) -> None:
+    def spend(self, n_bytes: int = 0, *, members: int = 0, steps: int = 0) -> None:
         """Count what was read.
 
         Raises:
@@ -84,9 +87,10 @@ class Budget:
         """
         self._bytes -= n_bytes
         self._members -= members
+        self._steps -= steps
         if self._members < 0:
             raise ArchiveError(f"it has more than {MAX_MEMBERS} members")
-        if self._bytes < 0:
+        if self._bytes < 0 or self._steps < 0:
             raise ArchiveError("it is too large to be looked through")
 
 
@@ -157,7 +161,7 @@ def _zipped(file: BinaryIO, budget: Budget) -> Iterator[Member]:
     seen: set[str] = set()
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
-            budget.spend(0, members=1)
+            budget.spend(members=1)
             _check_name(info.filename)
             if info.filename in seen:
                 raise ArchiveError(f"it has two members {info.filename!r}")
@@ -179,7 +183,7 @@ def _zipped(file: BinaryIO, budget: Budget) -> Iterator[Member]:
 def _tarred(file: BinaryIO, budget: Budget) -> Iterator[Member]:
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for info in archive:
-            budget.spend(0, members=1)
+            budget.spend(members=1)
             _check_name(info.name)
             if info.issym() or info.islnk():
                 _check_name(info.linkname)

@@ -55,7 +55,7 @@ def _danger(file: BinaryIO, name: str, budget: Budget, depth: int) -> str | None
     try:
         forms = forms_of(file)
         file.seek(0)
-        found = _plain_danger(file.read(LIMIT), name, is_archive=bool(forms))
+        found = _plain_danger(file.read(LIMIT), name, budget, is_archive=bool(forms))
         for form in forms:
             found = found or _archive_danger(file, form, name, budget, depth)
     except ArchiveError as error:
@@ -65,7 +65,7 @@ def _danger(file: BinaryIO, name: str, budget: Budget, depth: int) -> str | None
     return found
 
 
-def _plain_danger(data: bytes, name: str, *, is_archive: bool) -> str | None:
+def _plain_danger(data: bytes, name: str, budget: Budget, *, is_archive: bool) -> str | None:
     """What the beginning of a file is by itself."""
     places = (0, *(512 * 2**i for i in range(8)))
     if any(data.startswith(_HDF5, place) for place in places):
@@ -73,6 +73,7 @@ def _plain_danger(data: bytes, name: str, *, is_archive: bool) -> str | None:
     if data.startswith(_NUMPY):
         return _array_danger(data)
     found = pickles.trace(data)
+    budget.spend(steps=found.n_opcodes)
     is_named_so = name.lower().endswith(PICKLE_NAMES)
     if pickles.is_pickle(data, found) or (is_named_so and found.end == "stop"):
         return _pickle_danger(found)

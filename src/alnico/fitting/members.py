@@ -139,6 +139,8 @@ def retrain(
 ) -> Net:
     """Train a member's network again, on other rows, for as many epochs as were best for it.
 
+    It is trained by itself, whatever the scheme of its group was.
+
     Args:
         member: Whose architecture, setting and start are taken.
         rows: What it is trained on.

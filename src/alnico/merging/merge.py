@@ -121,4 +121,4 @@ def _called(model: object) -> str:
         return "a state dict"
     if isinstance(model, str | Path):
         return f"the path {str(model)!r}"
-    return f"a {type(model).__name__}"
+    return f"an object of type {type(model).__name__}"

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from alnico.errors import IncompatibleModelsError, RecipeError
 from alnico.methods import Method, methods
@@ -98,13 +99,17 @@ def read_forms(label: str, state: Mapping[str, Tensor]) -> Forms:
     """The forms of a state dict's tensors.
 
     Raises:
-        RecipeError: If something in it is not a tensor.
+        RecipeError: If something in it is not a tensor, or has no values yet.
     """
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor):
             raise RecipeError(
                 f"{label} holds {name!r}, which is no tensor but of type {type(tensor).__name__}",
                 help="give the state dict alone, as module.state_dict() gives it",
+            )
+        if is_lazy(tensor) or tensor.is_meta:
+            raise RecipeError(
+                f"{name} of {label} has no values yet", help="load its weights, or run it once"
             )
     return {name: Form(tensor.dtype, tuple(tensor.shape)) for name, tensor in state.items()}
 

@@ -12,9 +12,10 @@ import traceback
 from pathlib import Path
 from types import CodeType, ModuleType
 
-import alnico
 from alnico.errors import AlnicoError, RecipeError
 from alnico.methods import Method, methods
+
+_ALNICO = Path(__file__).parents[1]
 
 
 def load_plugin(path: str | Path) -> list[Method]:
@@ -69,7 +70,7 @@ def _compile(path: Path) -> CodeType:
 def file_of(method: Method) -> Path | None:
     """The file that a method is in, unless alnico brings it along or there is none."""
     file = Path(inspect.getfile(method.function))
-    is_ours = file.is_relative_to(Path(inspect.getfile(alnico)).parent)
+    is_ours = file.is_relative_to(_ALNICO)
     return None if is_ours or not file.is_file() else file
 
 

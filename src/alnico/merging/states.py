@@ -64,9 +64,23 @@ def merge_modules(
     states = [module.state_dict() for module in modules]
     done = combine(states, method, parameters, base=root)
     tell_counters(done)
+    _warn_of_other_parts(modules)
     merged = copy.deepcopy(modules[0])
     merged.load_state_dict(done.tensors)
     return merged
+
+
+def _warn_of_other_parts(modules: Sequence[nn.Module]) -> None:
+    """Say where modules of equal tensors compute something else, such as another activation."""
+    first, *others = ({name: type(m) for name, m in one.named_modules()} for one in modules)
+    for i, other in enumerate(others, start=2):
+        name = next((name for name in first | other if first.get(name) != other.get(name)), None)
+        if name is not None:
+            here, there = (getattr(found.get(name), "__name__", "none") for found in (first, other))
+            progress.warn(
+                f"{name or 'the whole'} is {here} in model 1 and {there} in model {i}; "
+                "the merged model has that of model 1"
+            )
 
 
 def combine(

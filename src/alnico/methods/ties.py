@@ -25,5 +25,5 @@ def ties(
     deltas: [k, ...], weight: [k, 1, ...] -> [...]; with `v_i = weight_i trim(delta_i)` and
     `s = sign(sum_i v_i)`, `scale * mean of the v_i that have the sign s`
     """
-    votes = sparsify.keep_largest(deltas, density) * weight
+    votes = sparsify.keep_largest(deltas, density, at_least=1) * weight
     return consensus.disjoint_mean(votes, consensus.elect_sign(votes)) * scale

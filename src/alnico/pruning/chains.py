@@ -76,7 +76,7 @@ class _Search:
         goes_on = False
         for use in self._trace.uses(units):
             made_by, output = use.made_by, use.output
-            if isinstance(made_by, WEIGHTED) and self._is_alone(made_by) and _reads(made_by, form):
+            if isinstance(made_by, nn.Module) and _reads(use, form) and self._is_alone(made_by):
                 consumers.append(self._names[id(made_by)])
                 goes_on = True
                 continue
@@ -97,11 +97,8 @@ class _Search:
     def _is_alone(self, layer: nn.Module) -> bool:
         """Whether a layer is called once and nobody else uses its weights."""
         own = list(layer.parameters(recurse=False))
-        return (
-            id(layer) in self._names
-            and len(self._trace.made_by(layer)) == 1
-            and all(self._owners[id(p)] == 1 and not self._trace.uses(p) for p in own)
-        )
+        is_own = all(self._owners[id(p)] == 1 and not self._trace.uses(p) for p in own)
+        return is_own and len(self._trace.made_by(layer)) == 1
 
 
 def _has_units_apart(layer: nn.Module, units: Tensor) -> bool:
@@ -115,8 +112,11 @@ def _has_units_apart(layer: nn.Module, units: Tensor) -> bool:
     return True
 
 
-def _reads(layer: nn.Module, form: Form) -> bool:
+def _reads(use: Call, form: Form) -> bool:
     """Whether a layer with weights reads units that lie so, each by weights of its own."""
+    layer = use.made_by
+    if not isinstance(layer, WEIGHTED) or use.keywords:  # hooks see no named arguments
+        return False
     if not isinstance(layer._parameters.get("weight"), nn.Parameter):
         return False
     if isinstance(layer, nn.Conv1d | nn.Conv2d):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -130,23 +131,24 @@ def holds(module: nn.Module, cut: Cut, example: Batch) -> bool:
 
 
 def _with_means(module: nn.Module, cut: Cut, example: Batch) -> Tensor:
-    def silence(layer: nn.Module, given: tuple[Tensor, ...]) -> Tensor:
-        axis, go = column_axis(of[layer][0]), of[layer][1].go
-        return given[0].index_fill(axis, go, 0.0)
-
-    def add_mean(layer: nn.Module, given: object, output: Tensor) -> Tensor:
-        place = (1,) * (output.dim() - 2) if column_axis(of[layer][0]) == 1 else ()
-        return output + of[layer][1].offset.to(output).view(-1, *place)
-
-    layers = {name: weighted(module, name) for name in cut.readings}
-    of: dict[nn.Module, tuple[Weighted, Reading]] = {
-        layers[name]: (layers[name], reading) for name, reading in cut.readings.items()
-    }
-    handles = [layer.register_forward_pre_hook(silence) for layer in of]
-    handles += [layer.register_forward_hook(add_mean) for layer in of]
+    """What the whole module says if its consumers get the offset for the columns that go."""
+    handles = []
+    for name, reading in cut.readings.items():
+        layer = weighted(module, name)
+        handles.append(layer.register_forward_pre_hook(partial(_silence, reading)))
+        handles.append(layer.register_forward_hook(partial(_add_offset, reading)))
     try:
         out: Tensor = module(example)
     finally:
         for handle in handles:
             handle.remove()
     return out
+
+
+def _silence(reading: Reading, layer: Weighted, given: tuple[Tensor, ...]) -> Tensor:
+    return given[0].index_fill(column_axis(layer), reading.go, 0.0)
+
+
+def _add_offset(reading: Reading, layer: Weighted, given: object, output: Tensor) -> Tensor:
+    axis = column_axis(layer)
+    return (output.movedim(axis, -1) + reading.offset.to(output)).movedim(-1, axis)

@@ -25,11 +25,13 @@ class Call:
         made_by: The function; or the layer, if it is one of those that are followed.
         inputs: The tensors it was given; a layer's own weights are not among them.
         output: What it gave back.
+        keywords: Names of the arguments that were given by name.
     """
 
     made_by: nn.Module | Callable[..., Any]
     inputs: tuple[Tensor, ...]
     output: object
+    keywords: tuple[str, ...] = ()
 
 
 @dataclass
@@ -78,7 +80,7 @@ def trace(module: nn.Module, inputs: Batch, known: tuple[type[nn.Module], ...]) 
     ) -> None:
         mode.depth -= 1
         if mode.depth == 0:
-            found.add(Call(layer, tuple(_tensors([args, kwargs])), output))
+            found.add(Call(layer, tuple(_tensors([args, kwargs])), output, tuple(kwargs)))
 
     handles = []
     for layer in module.modules():

@@ -47,7 +47,7 @@ def _chart(forecast: NDArray[np.float64], came_true: NDArray[np.bool_]) -> Chart
         "got which probability.",
         [_groups(forecast, came_true), _histogram(forecast, end)],
         {
-            "xaxis": axis("forecast probability", range=[-0.01 * end, end], anchor="y2"),
+            "xaxis": axis("forecast probability", range=[-0.01 * end, 1.01 * end], anchor="y2"),
             "yaxis": axis("it happened", domain=[0.32, 1], rangemode="tozero"),
             "yaxis2": axis("rows", domain=[0, 0.22], nticks=3),
             "shapes": [diagonal],

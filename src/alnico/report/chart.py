@@ -25,6 +25,7 @@ HOVER = "%{text}<extra></extra>"
 """Shows a point's own text, and nothing else."""
 
 _MAX_LABEL = 60
+_FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Noto Sans, sans-serif"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Chart:
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """An axis with its title and the page's colours."""
     return {
-        "title": {"text": title, "standoff": 12, "font": {"color": MUTED}},
+        "title": {"text": title, "standoff": 12, "font": {"color": MUTED, "size": 13}},
         "gridcolor": LINE,
         "linecolor": LINE,
         "zerolinecolor": LINE,
@@ -99,7 +100,7 @@ def draw(chart: Chart) -> Html:
 
 def _layout(chart: Chart) -> dict[str, Any]:
     return {
-        "font": {"color": TEXT, "size": 13},
+        "font": {"color": TEXT, "size": 13, "family": _FONT},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hoverlabel": {"bgcolor": "--raised", "bordercolor": LINE, "font": {"color": TEXT}},

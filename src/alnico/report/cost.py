@@ -55,7 +55,7 @@ def _chart(facts: Facts, rows: Sequence[Record], key: str, what: str) -> Chart:
             _points("predicts", [facts.predicts], key, {"size": 13, "color": ACCENT}),
         ],
         {
-            "xaxis": axis(what, type="log", exponentformat="SI", minor={"ticks": ""}),
+            "xaxis": axis(what, type="log", dtick=1 if price.max() > 100 * price.min() else "D2"),
             "yaxis": axis(f"{metric.name}, validation part", range=limits),
         },
     )
@@ -63,12 +63,13 @@ def _chart(facts: Facts, rows: Sequence[Record], key: str, what: str) -> Chart:
 
 def _front(rows: Sequence[Record], key: str) -> Trace:
     named = _apart(rows, key)
+    middle = np.sqrt(rows[0][key] * rows[-1][key])
     return {
         **_points("no row beats it", rows, key, {"size": 9, "color": TEXT}),
         "mode": "lines+markers+text",
         "line": {"color": MUTED, "width": 1.5, "shape": "hv"},
         "text": [label(words.title(row)) if i in named else "" for i, row in enumerate(rows)],
-        "textposition": ["top right" if i == 0 else "top left" for i in range(len(rows))],
+        "textposition": ["top right" if row[key] <= middle else "top left" for row in rows],
         "textfont": {"size": 11, "color": MUTED},
         "cliponaxis": False,
     }

@@ -113,10 +113,6 @@ class Facts:
         """A row's predictions for that part: probabilities [n, c] or values [n]."""
         return self._tensor(f"row.{row['row']}").astype(np.float64)
 
-    def has_prediction(self, row: Record) -> bool:
-        """Whether a row predicted that part: what was refitted on it did not."""
-        return bool(self.is_open or row["valid"] is not None)
-
     def _tensor(self, name: str) -> NDArray[Any]:
         key = f"{self.part}.{name}"
         found: NDArray[Any] = self.run.tensors(PREDICTIONS, [key])[key].numpy()

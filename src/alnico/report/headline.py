@@ -51,7 +51,8 @@ def _verdict(facts: Facts) -> Html:
         return tag("p", "There is no verdict: nothing could be compared.", class_="verdict")
     opening, _, rest = str(verdict["text"]).partition(". ")
     first = opening if opening.endswith(".") else f"{opening}."
-    return tag("div", tag("p", first, class_="verdict"), tag("p", rest or None), class_="lead")
+    more = tag("p", rest) if rest else None
+    return tag("div", tag("p", first, class_="verdict"), more, class_="lead")
 
 
 def _figures(facts: Facts) -> Html:
@@ -71,6 +72,7 @@ def _figures(facts: Facts) -> Html:
     cards = [
         tag("div", tag("dt", name), tag("dd", value), tag("p", note) if note else None)
         for value, name, note in figures
+        if value != words.NOTHING
     ]
     return tag("div", tag("dl", *cards, class_="figures"), tag("p", said, class_="muted"))
 

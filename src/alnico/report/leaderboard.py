@@ -80,8 +80,9 @@ def _cells(facts: Facts, row: Record) -> list[Html]:
 def _gain(row: Record) -> Html:
     interval = words.interval(row)
     if row["gain"] is not None and not interval:
-        return tag("span", "held against", class_="muted")
-    return join([words.score(row["gain"], signed=True), tag("small", interval)])
+        return tag("span", "the reference", class_="muted")
+    beside = tag("small", interval) if interval else None
+    return join([words.score(row["gain"], signed=True), beside])
 
 
 def _skipped(facts: Facts) -> Html | None:
@@ -107,8 +108,8 @@ def _forest(facts: Facts) -> Chart:
     rows = [row for row in facts.best_of_each if row["gain"] is not None]
     names = [f"{label(words.title(row))}  {row['row']}" for row in rows]
     low, high = _range(rows)
-    shown = [i for i, row in enumerate(rows) if row["gain"] >= low]
-    off = [i for i, row in enumerate(rows) if row["gain"] < low]
+    shown = [i for i, row in enumerate(rows) if row["gain_low"] >= low]
+    off = [i for i, row in enumerate(rows) if row["gain_low"] < low]
     points = {
         "type": "scatter",
         "mode": "markers",
@@ -118,7 +119,7 @@ def _forest(facts: Facts) -> Chart:
             "type": "data",
             "symmetric": False,
             "array": [rows[i]["gain_high"] - rows[i]["gain"] for i in shown],
-            "arrayminus": [rows[i]["gain"] - max(rows[i]["gain_low"], low) for i in shown],
+            "arrayminus": [rows[i]["gain"] - rows[i]["gain_low"] for i in shown],
             "color": MUTED,
             "thickness": 1.5,
             "width": 0,
@@ -173,7 +174,7 @@ def _range(rows: Sequence[Record]) -> tuple[float, float]:
     lows = sorted(row["gain_low"] for row in rows)
     middle = lows[len(lows) // 2]
     reach = 3 * max(high, -middle) or 1.0
-    return max(min(0.0, lows[0]), -reach), high
+    return min(0.0, *(row["gain_low"] for row in rows if row["gain_low"] > -reach)), high
 
 
 def _hover(row: Record) -> str:

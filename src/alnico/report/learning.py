@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from alnico.report import words
 from alnico.report.chart import COLOURS, Chart, Trace, axis, draw, label, lines
 from alnico.report.facts import Facts
 from alnico.report.markup import Html, section, tag
@@ -34,24 +35,21 @@ def learning(facts: Facts) -> Html:
         "Solid: validation loss, with a circle at the epoch that was kept. Dotted: training loss, "
         "as it was during the epoch, with dropout.",
         traces,
-        {"xaxis": axis("epoch", dtick=_step(members)), "yaxis": axis("loss")},
+        {"xaxis": axis("epoch", tickformat="d"), "yaxis": axis("loss")},
         height=460,
         choices=list(architectures),
         choose="Architecture",
     )
-    said = f"{len(members)} members of {len(architectures)} architectures."
+    said = (
+        f"{words.counted(len(members), 'member')} of "
+        f"{words.counted(len(architectures), 'architecture')}."
+    )
     return section("learning", "How the members learned", tag("p", said), draw(chart))
-
-
-def _step(members: list[Mapping[str, Any]]) -> int | None:
-    """Whole epochs between ticks; None leaves it to Plotly, which has room to choose then."""
-    return 1 if max(len(member["history"]) for member in members) <= 8 else None
 
 
 def _curves(member: Mapping[str, Any], colour: str, architecture: str) -> list[Trace]:
     history = member["history"]
     epochs = [epoch["epoch"] for epoch in history]
-    valid = [epoch["valid_loss"] for epoch in history]
     name = label(member["name"])
     text = _hover(member)
     shared = {
@@ -59,7 +57,7 @@ def _curves(member: Mapping[str, Any], colour: str, architecture: str) -> list[T
         "x": epochs,
         "meta": architecture,
         "legendgroup": name,
-        "hovertemplate": f"epoch %{{x}}: %{{y:.4f}}<br>{text}<extra></extra>".replace("\n", " "),
+        "hovertemplate": f"epoch %{{x}}: %{{y:.4f}}<br>{text}<extra></extra>",
     }
     kept = [8 if epoch == member["best_epoch"] else 0 for epoch in epochs]
     return [
@@ -75,9 +73,9 @@ def _curves(member: Mapping[str, Any], colour: str, architecture: str) -> list[T
             **shared,
             "mode": "lines+markers",
             "name": name,
-            "y": valid,
+            "y": [epoch["valid_loss"] for epoch in history],
             "line": {"color": colour, "width": 2},
-            "marker": {"color": colour, "size": kept},
+            "marker": {"color": colour, "size": kept, "opacity": 1, "line": {"width": 0}},
         },
     ]
 

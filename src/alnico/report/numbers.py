@@ -55,6 +55,7 @@ def _values(facts: Facts, truth: NDArray[np.float64], found: NDArray[np.float64]
 
 
 def _residuals(facts: Facts, truth: NDArray[np.float64], found: NDArray[np.float64]) -> Chart:
+    zero = {"y0": 0, "y1": 0, "line": {"color": MUTED, "width": 1, "dash": "dot"}}
     return Chart(
         "residuals",
         "Residuals against predicted values",
@@ -63,7 +64,8 @@ def _residuals(facts: Facts, truth: NDArray[np.float64], found: NDArray[np.float
         [_dots(found, truth - found)],
         {
             "xaxis": axis(f"predicted {label(facts.target)}"),
-            "yaxis": axis("true less predicted", zeroline=True),
+            "yaxis": axis("true less predicted"),
+            "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, **zero}],
         },
         height=440,
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnico.evaluation.curves import Curve, precision_recall, roc, thin
+from alnico.evaluation.metrics import metrics
 from alnico.report import words
 from alnico.report.chart import COLOURS, DASHES, MUTED, Chart, Trace, axis, draw, label
 from alnico.report.facts import Facts, Record
@@ -52,14 +53,10 @@ def _of_rows(facts: Facts) -> _Scored:
     single, linear = facts.single, next((r for r in facts.rows if r["kind"] == "linear"), None)
     chosen: list[Record] = [facts.predicts]
     chosen += [row for row in (single, linear) if row is not None and row not in chosen]
-    return [(_name(row, facts), positive, facts.prediction(row)[:, 1]) for row in chosen]
-
-
-def _name(row: Record, facts: Facts) -> str:
-    scores = row["test_scores"] if facts.is_open else {}
-    area = scores.get("roc_auc") if scores else None
-    said = "" if area is None else f", AUC {area:.3f}"
-    return f"{row['row']}  {label(words.title(row))}{said}"
+    return [
+        (f"{row['row']}  {label(words.title(row))}", positive, facts.prediction(row)[:, 1])
+        for row in chosen
+    ]
 
 
 def _of_classes(facts: Facts) -> _Scored:
@@ -70,12 +67,12 @@ def _of_classes(facts: Facts) -> _Scored:
     return [(label(facts.classes[i]), truth == i, scores[:, i]) for i in order[:_MAX_CLASSES]]
 
 
-def _line(name: str, curve: Curve, i: int) -> Trace:
+def _line(name: str, curve: Curve, i: int, *, area: str) -> Trace:
     few = thin(curve, _MAX_POINTS)
     return {
         "type": "scatter",
         "mode": "lines",
-        "name": name,
+        "name": f"{name}, {area}",
         "x": few.x,
         "y": few.y,
         "line": {
@@ -87,9 +84,15 @@ def _line(name: str, curve: Curve, i: int) -> Trace:
     }
 
 
+def _area(metric: str, short: str, positive: NDArray[np.bool_], score: NDArray[np.float64]) -> str:
+    both = np.stack([1 - score, score], axis=1)
+    return f"{short} {metrics[metric].score(positive.astype(np.int64), both):.3f}"
+
+
 def _roc(curves: _Scored) -> Chart:
     found = [
-        _line(name, roc(positive, score), i) for i, (name, positive, score) in enumerate(curves)
+        _line(name, roc(positive, score), i, area=_area("roc_auc", "AUC", positive, score))
+        for i, (name, positive, score) in enumerate(curves)
     ]
     diagonal = {"color": MUTED, "width": 1, "dash": "dot"}
     return Chart(
@@ -109,7 +112,12 @@ def _roc(curves: _Scored) -> Chart:
 
 def _precision(curves: _Scored, facts: Facts) -> Chart:
     found = [
-        _line(name, precision_recall(positive, score), i)
+        _line(
+            name,
+            precision_recall(positive, score),
+            i,
+            area=_area("average_precision", "AP", positive, score),
+        )
         for i, (name, positive, score) in enumerate(curves)
     ]
     layout: dict[str, Any] = {

@@ -25,8 +25,8 @@ def search(facts: Facts) -> Html:
     failed = [trial for trial in trials if trial["value"] is None]
     done = [trial for trial in trials if trial["value"] is not None]
     said = (
-        f"{len(trials)} trials, seed {study['seed']}; the value is the {study['objective']}, "
-        "lower is better."
+        f"{words.counted(len(trials), 'trial')}, seed {study['seed']}; the value is the "
+        f"{study['objective']}, lower is better."
     )
     return section(
         "search",
@@ -51,6 +51,7 @@ def _history(done: Sequence[_Trial], failed: Sequence[_Trial], objective: str) -
         "hoverinfo": "skip",
     }
     worst = max(trial["value"] for trial in done)
+    last = max(trial["number"] for trial in (*done, *failed))
     traces = [
         so_far,
         _points("families", families, "circle", ACCENT),
@@ -63,8 +64,8 @@ def _history(done: Sequence[_Trial], failed: Sequence[_Trial], objective: str) -
         "Each point is a trial; those that failed stand at the top with a cross, and say why.",
         [trace for trace in traces if trace["x"]],
         {
-            "xaxis": axis("trial", tickformat="d", rangemode="tozero"),
-            "yaxis": axis(f"{label(objective)}"),
+            "xaxis": axis("trial", tickformat="d", range=[-0.5, last + 0.5]),
+            "yaxis": axis(label(objective)),
         },
     )
 
@@ -120,5 +121,5 @@ def _failed(failed: Sequence[_Trial]) -> Html | None:
     if not failed:
         return None
     items = [tag("li", f"trial {t['number']}, {t['name']}: {t['why']}") for t in failed]
-    what = f"{len(failed)} trial failed" if len(failed) == 1 else f"{len(failed)} trials failed"
+    what = f"{words.counted(len(failed), 'trial')} failed"
     return tag("details", tag("summary", what), tag("ul", *items))

@@ -59,6 +59,11 @@ def count(n: int) -> str:
     return f"{n:,}".replace(",", "\u202f")
 
 
+def counted(n: int, thing: str) -> str:
+    """So many things, in the plural if they are not one."""
+    return f"{count(n)} {thing}" if n == 1 else f"{count(n)} {thing}s"
+
+
 def short_count(n: int | None) -> str:
     """A number of parameters in three digits."""
     if n is None:

@@ -8,18 +8,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def keep_largest(deltas: Tensor, density: float) -> Tensor:
+def keep_largest(deltas: Tensor, density: float, *, at_least: int = 0) -> Tensor:
     """Keep the share `density` of each model's entries that is largest in magnitude.
 
-    Of n entries exactly `int(density * n)` stay, but at least one if `density` is above 0, so that
-    a scalar is not lost. Of equal magnitudes the earlier in row-major order stays. NaN counts as
-    the largest of all: it is not hidden.
+    Of n entries `density * n` stay, rounded to the nearest whole number, a half up; and not fewer
+    than `at_least` unless `density` is 0. Of equal magnitudes the earlier in row-major order stays.
+    NaN counts as the largest of all: it is not hidden.
 
     deltas: [k, ...] -> [k, ...]
     """
     flat = deltas.unsqueeze(-1).flatten(1)
     n_entries = flat.shape[1]
-    n_kept = max(int(density * n_entries), 1 if density > 0 else 0)
+    n_kept = max(int(density * n_entries + 0.5), at_least if density > 0 else 0)
     if n_kept >= n_entries:
         return deltas
     if n_kept == 0:

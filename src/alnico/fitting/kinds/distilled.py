@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from alnico.data.batches import Rows, concatenate, n_rows, take
+from alnico.data.batches import Rows, concatenate, take
 from alnico.fitting.kinds._bench import Bench, kind
 from alnico.fitting.members import Net, reading
 from alnico.fitting.rows import Row
 from alnico.fusing import crossfit, distillation_loss, swap_cells
 from alnico.networks import Architecture, build
-from alnico.probing import read_outputs
+from alnico.probing import Outputs, read_outputs
 from alnico.structures import Parts
 from alnico.training import Setting, train
 from alnico.types import Batch
@@ -42,14 +42,15 @@ def distilled(bench: Bench) -> Iterator[Row]:
     if teacher is None:
         return
     began = time.monotonic()
-    rows = _augmented(bench)
-    said = Parts.of([read_outputs(net.module, _read(rows, net, bench)) for net in teacher.nets])
+    versions = _versions(bench)
+    said = Parts.of([_said(net, versions, bench) for net in teacher.nets])
     architecture = student_of(bench)
 
     def learn(learn_rows: Tensor) -> _Student:
         with torch.no_grad():
             soft = _taught(teacher, said, learn_rows)
-        return _study(architecture, Rows(rows, soft), bench)
+        parts = zip(versions, soft.chunk(len(versions)), strict=True)
+        return _study(architecture, concatenate([Rows(*part) for part in parts]), bench)
 
     everything = torch.arange(len(bench.folds))
     if teacher.relearn is None:  # nothing in it comes from validation rows: one student is enough
@@ -92,17 +93,33 @@ def student_of(bench: Bench) -> Architecture:
     return Architecture("mlp", "quantile", depth=2, width=64, dropout=0.0)
 
 
-def _augmented(bench: Bench) -> dict[str, Tensor]:
-    """The training rows, and after them as many with cells of other rows; not more than allowed."""
+def _versions(bench: Bench) -> list[Batch]:
+    """The training rows, not more than allowed; and as many with cells of other rows.
+
+    A text stays with its row; rows of text alone have no other version.
+    """
     inputs, n = bench.train.inputs, len(bench.train)
+    assert isinstance(inputs, Mapping)
     random = torch.Generator().manual_seed(bench.seed)
     if n > MOST_ROWS // 2:
         inputs = take(inputs, torch.randperm(n, generator=random)[: MOST_ROWS // 2])
-    mixed = swap_cells(inputs, share=SWAPPED, columns=bench.columns, generator=random)
-    nothing = torch.zeros(n_rows(inputs))
-    both = concatenate([Rows(inputs, nothing), Rows(mixed, nothing)]).inputs
-    assert isinstance(both, Mapping)
-    return dict(both)
+        assert isinstance(inputs, Mapping)
+    cells = {key: inputs[key] for key in bench.columns}
+    if not cells:
+        return [inputs]
+    swapped = swap_cells(cells, share=SWAPPED, columns=bench.columns, generator=random)
+    assert isinstance(swapped, Mapping)
+    return [inputs, {**inputs, **swapped}]
+
+
+def _said(net: Net, versions: Sequence[Batch], bench: Bench) -> Outputs:
+    """What a network says of all versions of the rows, one after the other."""
+    keys = net.architecture.keys(bench.inputs)
+    said = [read_outputs(net.module, _read(versions[0], keys))]
+    for version in versions[1:]:
+        reads_cells = set(keys) & set(bench.columns)  # if not, it says of it what it said before
+        said.append(read_outputs(net.module, _read(version, keys)) if reads_cells else said[0])
+    return Outputs(torch.cat([s.logits for s in said]), torch.cat([s.features for s in said]))
 
 
 def _taught(teacher: Row, said: Parts, rows: Tensor) -> Tensor:
@@ -119,13 +136,13 @@ def _study(architecture: Architecture, soft: Rows, bench: Bench) -> _Student:
     start: nn.Module = build(architecture, bench.inputs, bench.task.n_outputs, seed=bench.seed)
     training = train(
         [start],
-        Rows(_read(soft.inputs, Net(architecture, start), bench), soft.target),
+        Rows(_read(soft.inputs, architecture.keys(bench.inputs)), soft.target),
         settings=[Setting("adamw", 3e-3, weight_decay=1e-3, seed=bench.seed)],
         loss=distillation_loss(bench.task.kind, temperature=TEMPERATURE),
         valid=reading(bench.valid, architecture, bench.inputs),
         epochs=EPOCHS,
         patience=PATIENCE,
-        batch_size=256 if len(soft) < 100_000 else 1_024,
+        batch_size=512 if len(soft) < 100_000 else 1_024,
         clip=1.0,
         way="loop",
         deadline=bench.deadline,
@@ -135,7 +152,7 @@ def _study(architecture: Architecture, soft: Rows, bench: Bench) -> _Student:
     return _Student(Net(architecture, trained.module), bench, trained.best_epoch > 0)
 
 
-def _read(inputs: Batch, net: Net, bench: Bench) -> dict[str, Tensor]:
+def _read(inputs: Batch, keys: Sequence[str]) -> dict[str, Tensor]:
     """The tensors that a network reads."""
     assert isinstance(inputs, Mapping)
-    return {key: inputs[key] for key in net.architecture.keys(bench.inputs)}
+    return {key: inputs[key] for key in keys}

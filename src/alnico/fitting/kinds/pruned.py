@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from alnico.data.batches import Rows, n_rows, take
+from alnico.data.batches import Rows, take
 from alnico.errors import IncompatibleModelsError
 from alnico.fitting.kinds._bench import Bench, describe, kind
 from alnico.fitting.kinds.joined import crossfit_structure
@@ -19,14 +19,16 @@ from alnico.probing import read_outputs
 from alnico.pruning import n_parameters, prune
 from alnico.structures import Parts
 from alnico.training import Setting
+from alnico.types import Batch
 
 EXAMPLE_ROWS = 1_024
 """Training rows that a unit's importance is read from."""
 
-EPOCHS = 3
+EPOCHS = 2
 """Of the recovery: each pruned member learns to say again what it said before."""
 
 RATE = 1e-3
+_FEW_ROWS = 32  # are enough to know how small a network becomes
 _HALVINGS = 7  # so finely is the share that is kept searched
 _LEAST = 1 / 16  # of the units of a layer; members are given up before less is left of them
 
@@ -76,27 +78,28 @@ def fit_into(nets: Sequence[Net], budget: int, bench: Bench) -> list[tuple[Net, 
     """
     for n_kept in range(len(nets), 1, -1):
         some = nets[:n_kept]
-        low, high, best = _LEAST, 1.0, _pruned(some, _LEAST, bench)
-        if _size(best, bench) > budget:
+        low, high = _LEAST, 1.0
+        if _size(_pruned(some, low, bench, n_rows=_FEW_ROWS), bench) > budget:
             continue
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            modules = _pruned(some, middle, bench)
-            if _size(modules, bench) <= budget:
-                low, best = middle, modules
+            if _size(_pruned(some, middle, bench, n_rows=_FEW_ROWS), bench) <= budget:
+                low = middle
             else:
                 high = middle
-        return list(zip(some, best, strict=True))
+        modules = _pruned(some, low, bench, n_rows=EXAMPLE_ROWS)
+        if _size(modules, bench) <= budget:
+            return list(zip(some, modules, strict=True))
     return []
 
 
-def _pruned(nets: Sequence[Net], keep: float, bench: Bench) -> list[nn.Module]:
-    return [_narrowed(net, keep, bench) for net in nets]
+def _pruned(nets: Sequence[Net], keep: float, bench: Bench, *, n_rows: int) -> list[nn.Module]:
+    return [_narrowed(net, keep, _example(net, bench, n_rows)) for net in nets]
 
 
-def _narrowed(net: Net, keep: float, bench: Bench) -> nn.Module:
+def _narrowed(net: Net, keep: float, example: Batch) -> nn.Module:
     try:
-        return prune(net.module, keep=keep, example=_example(net, bench))
+        return prune(net.module, keep=keep, example=example)
     except IncompatibleModelsError:  # it has no hidden units that stand by themselves: it stays
         return net.module
 
@@ -112,11 +115,10 @@ def _last_linear(module: nn.Module) -> list[nn.Linear]:
     return [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1:]
 
 
-def _example(net: Net, bench: Bench) -> dict[str, torch.Tensor]:
-    rows = _read(bench.train, net, bench).inputs
+def _example(net: Net, bench: Bench, n_rows: int) -> Batch:
+    rows = _read(bench.train, net, bench)
     random = torch.Generator().manual_seed(bench.seed)
-    chosen = torch.randperm(n_rows(rows), generator=random)[:EXAMPLE_ROWS]
-    return dict(take(rows, chosen))
+    return take(rows.inputs, torch.randperm(len(rows), generator=random)[:n_rows])
 
 
 def _read(rows: Rows, net: Net, bench: Bench) -> Rows:

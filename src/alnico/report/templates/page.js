@@ -16,7 +16,10 @@
     const first = figure.data.length ? figure.data[0].meta : undefined;
     const chosen = choice ? choice.value : first;
     const data = figure.data.filter((trace) => trace.meta === undefined || trace.meta === chosen);
-    if (place.clientWidth < 520) figure.layout.font.size = 11;
+    const { font, xaxis } = figure.layout;
+    if (place.clientWidth < 520) font.size = 11;
+    const last = Math.max(...data.flatMap((trace) => trace.x));
+    if (xaxis.tickformat === "d" && last <= 12) xaxis.dtick = 1; // no ticks between whole numbers
     Plotly.react(place, data, figure.layout, { responsive: true, displayModeBar: false });
   };
   const places = document.querySelectorAll(".chart");
