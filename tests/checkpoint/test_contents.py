@@ -10,10 +10,13 @@ import pickle
 import tarfile
 import time
 import zipfile
+from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from alnico.checkpoint.contents import danger
 
@@ -186,3 +189,49 @@ def test_a_damaged_archive_is_refused_and_never_crashes() -> None:
         assert found is not None
     assert "cannot be read" in str(look(b"PK\x03\x04" + bytes(200), "m.dat"))
     assert "cannot be read" in str(look(b"\x1f\x8b\x08\0" + b"\xff" * 50))
+
+
+def test_the_oldest_format_of_torch_is_refused() -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, data in {
+            "sys_info": pickle.dumps({"protocol_version": 1000}, 2),
+            "storages": pickle.dumps(3, 2) + bytes(100),
+            "pickle": EVIL,
+        }.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    assert str(look(made.getvalue(), "model.t7")).startswith("in sys_info: a pickle")
+
+
+@pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("xz", 3)])
+def test_what_joblib_writes_is_refused(compress: object, tmp_path: Path) -> None:
+    path = tmp_path / "model.joblib"
+    joblib.dump({"weights": np.ones(5), "model": LogisticRegression()}, path, compress=compress)
+    found = look(path.read_bytes(), path.name)
+    assert found is not None
+    if compress != 3:  # a bare stream of zlib is known by its name alone
+        assert "a pickle that would" in found
+
+
+def test_a_fitted_model_of_scikit_learn_is_a_pickle_of_its_classes() -> None:
+    found = look(pickle.dumps(LogisticRegression().fit([[0], [1]], [0, 1])), "model.dat")
+    assert found is not None and "LogisticRegression" in found and "sklearn" in found
+
+
+def test_a_zip_that_writes_elsewhere_is_refused_whatever_it_is_called() -> None:
+    slip = zipped(**{"../../evil__py": b"x", "config__json": b"{}"})
+    for name in ("m.keras", "m.npz", "m.zip", "m.dat"):
+        assert look(slip, name) == "its member '../../evil.py' leads out of it"
+
+
+def test_keras_configs_are_looked_at_in_depth_and_odd_ones_do_no_harm() -> None:
+    deep: object = LAYER
+    for _ in range(300):
+        deep = {"layers": [deep]}
+    assert "a Lambda layer, which is code" in str(look(keras(deep), "m.keras"))
+    for odd in ([], 3, {"class_name": ["x"], "module": 7}, {"module": None}):
+        assert look(keras(odd), "m.keras") is None
+    large = keras({"a": "x" * (5 * 10**6)})
+    assert "a config that is too large to be checked" in str(look(large, "m.keras"))

@@ -213,3 +213,50 @@ def test_text_from_a_file_cannot_steer_a_terminal(tmp_path: Path) -> None:
     data = b"\x80\x04\x8c\x04\x1b[2J\x8c\x01x\x93."
     (tmp_path / "m.pkl").write_bytes(data)
     assert "import \\x1b[2J.x at byte" in only(tmp_path / "m.pkl").reason
+
+
+def test_real_files_raise_no_alarm(shared_data: Path) -> None:
+    found = scan(shared_data)
+    assert len(found) > 10 and {f.verdict for f in found} == {"unknown"}
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "x.safetensors")
+    (tmp_path / "y.txt").write_text("words")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert [f.verdict for f in scan(tmp_path)] == ["unknown"] * 2
+    assert only(tmp_path / "y.txt").reason == "it cannot be read: Permission denied"
+
+
+def test_a_link_that_the_user_names_is_followed(folder: Path) -> None:
+    link = folder.parent / "link"
+    link.symlink_to(folder)
+    assert {f.verdict for f in scan(link)} == {"safe"}
+    file = folder.parent / "file.safetensors"
+    file.symlink_to(folder / "shard-1.safetensors")
+    assert only(file).verdict == "safe"
+
+
+def test_shards_may_lie_in_folders_of_the_model(folder: Path) -> None:
+    (folder / "parts").mkdir()
+    save_file({"w": torch.ones(1)}, folder / "parts" / "a.safetensors")
+    (folder / "x.index.json").write_text('{"weight_map": {"w": "parts/a.safetensors"}}')
+    assert only(folder / "x.index.json").reason == "an index of 1 tensors in 1 files"
+    faulty = {f"w{i}": f"../{i}" for i in range(3)}
+    (folder / "x.index.json").write_text(json.dumps({"weight_map": faulty}))
+    assert (
+        "names '../0', which leads out of the folder, and 2 more"
+        in only(folder / "x.index.json").reason
+    )
+
+
+def test_a_long_reason_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "x.index.json").write_text(json.dumps({"weight_map": {"a": "../" + "x" * 999}}))
+    reason = only(tmp_path / "x.index.json").reason
+    assert len(reason) == 200 and reason.endswith("...")

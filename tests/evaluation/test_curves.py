@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -15,6 +17,7 @@ from alnico.evaluation.curves import (
     roc,
     thin,
 )
+from alnico.evaluation.metrics import metrics
 
 
 def rows(n: int = 500, *, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -115,3 +118,32 @@ def test_a_point_equal_to_another_is_in_the_front_once() -> None:
     assert pareto_front(twice, twice, greater_is_better=True) == [0]
     assert pareto_front(np.zeros(0), np.zeros(0), greater_is_better=True) == []
     assert len(thin(Curve(twice, twice), 2).x) == 2
+
+
+ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=2, max_size=60)
+
+
+@given(pairs=ROWS)
+def test_areas_under_the_curves_are_the_metrics(pairs: list[tuple[bool, int]]) -> None:
+    positive, score = np.array([p for p, _ in pairs]), np.array([s for _, s in pairs]) / 10
+    if positive.all() or not positive.any():
+        return
+    target, both = positive.astype(np.int64), np.stack([1 - score, score], axis=1)
+    area = roc(positive, score)
+    assert np.trapezoid(area.y, area.x) == pytest.approx(metrics["roc_auc"].score(target, both))
+    curve = precision_recall(positive, score)
+    steps = (np.diff(curve.x, prepend=0.0) * curve.y).sum()
+    assert steps == pytest.approx(metrics["average_precision"].score(target, both))
+
+
+@given(pairs=ROWS, n_groups=st.integers(1, 12))
+def test_groups_of_reliability_hold_every_row_once(
+    pairs: list[tuple[bool, int]], n_groups: int
+) -> None:
+    came_true, forecast = np.array([p for p, _ in pairs]), np.array([s for _, s in pairs]) / 10
+    found = reliability(came_true, forecast, n_groups=n_groups)
+    assert found.count.sum() == len(pairs) and 1 <= len(found.count) <= n_groups
+    assert (found.forecast * found.count).sum() == pytest.approx(forecast.sum())
+    assert (found.observed * found.count).sum() == pytest.approx(came_true.sum())
+    assert (np.diff(found.forecast) > 0).all()
+    assert (found.low <= found.observed + 1e-12).all() and (found.observed <= found.high).all()

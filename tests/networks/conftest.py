@@ -20,6 +20,7 @@ def _make_batch(inputs: Inputs, *shape: int, seed: int = 0) -> dict[str, Tensor]
     if inputs.numbers:
         batch["quantile"] = torch.rand(*shape, inputs.numbers, generator=random)
         batch["log"] = torch.randn(*shape, inputs.numbers, generator=random)
+        batch["raw"] = batch["log"].sinh() * 100
     if inputs.missing:
         batch["missing"] = torch.randint(2, (*shape, inputs.missing), generator=random).float()
     if inputs.categories:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from alnico.errors import RecipeError, UnknownNameError
-from alnico.networks import Architecture, architectures, build
+from alnico.networks import Architecture, architectures, build, describe
 from alnico.probing import tap
 from alnico.types import Inputs
 
@@ -21,16 +21,33 @@ FORMS = {
 }
 TABLE, TEXT = ("mlp", "resnet", "gated", "dcn"), ("text_bag", "text_gru")
 READABLE = [
-    (name, form)
-    for name in (*TABLE, *TEXT, "linear")
-    for form, inputs in FORMS.items()
-    if name == "linear" or (inputs.has_text if name in TEXT else inputs.has_table)
+    *((name, form) for name in TABLE for form, inputs in FORMS.items() if inputs.has_table),
+    *((name, form) for name in TEXT for form, inputs in FORMS.items() if inputs.has_text),
+    *(("linear", form) for form in FORMS),
+    ("mixed", "both"),
+    *(("given", form) for form, inputs in FORMS.items() if inputs.numbers),
 ]
 every_pair = pytest.mark.parametrize(("name", "form"), READABLE)
 
 
-def network(name: str, form: str, *, seed: int = 0, n_outputs: int = 3, **of) -> nn.Module:
+def described(name: str, form: str, *, n_outputs: int, **of) -> Architecture:
+    """The description of a network; a given one is a perceptron like the others."""
     architecture = Architecture(name, **{"width": 8, **of})
+    if name != "given":
+        return architecture
+    layers: list[nn.Module] = []
+    in_width = FORMS[form].numbers
+    with torch.device("meta"):
+        for _ in range(architecture.depth):
+            layers += [nn.Linear(in_width, architecture.width), architecture.activate()]
+            layers += [nn.Dropout(architecture.dropout)]
+            in_width = architecture.width
+        layers.append(nn.Linear(in_width, n_outputs))
+    return Architecture("given", layers=describe(nn.Sequential(*layers)))
+
+
+def network(name: str, form: str, *, seed: int = 0, n_outputs: int = 3, **of) -> nn.Module:
+    architecture = described(name, form, n_outputs=n_outputs, **of)
     return build(architecture, FORMS[form], n_outputs, seed=seed).eval()
 
 
@@ -71,7 +88,7 @@ def test_a_gradient_reaches_every_parameter(name, form, depth, make_batch) -> No
 @every_pair
 @pytest.mark.parametrize("encoding", ["quantile", "log"])
 def test_keys_are_exactly_what_is_read(name, form, encoding, make_batch) -> None:
-    architecture = Architecture(name, encoding, width=8)
+    architecture = described(name, form, n_outputs=2, encoding=encoding)
     module, keys = build(architecture, FORMS[form], 2).eval(), architecture.keys(FORMS[form])
     batch = make_batch(FORMS[form], 5)
     needed = {key: batch[key] for key in keys}
@@ -90,7 +107,8 @@ def test_the_layer_before_the_last_is_as_wide_as_asked(name, form, width, make_b
         assert outputs.features.shape == (5, 0)
     else:
         assert outputs.features.shape == (5, width)
-        assert torch.equal(module.head(outputs.features), outputs.logits)
+        head = module.module[-1] if name == "given" else module.head
+        assert torch.equal(head(outputs.features), outputs.logits)
 
 
 @every_pair
@@ -109,7 +127,7 @@ def test_dropout_acts_in_training_alone(name, form, make_batch) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("name", [*TABLE, "text_gru"])
+@pytest.mark.parametrize("name", [*TABLE, "text_gru", "given"])
 def test_leading_axes_are_read_slice_by_slice(name, depth, make_batch, part_of) -> None:
     # what lets the trainer run members of one architecture as a stack
     module, batch = network(name, "both", depth=depth), make_batch(FORMS["both"], 4, 6)
@@ -126,8 +144,18 @@ def test_depth_and_activation_change_the_network(make_batch) -> None:
         assert not torch.equal(said[0], said[1]) and not torch.equal(said[1], said[2])
 
 
-def test_only_text_networks_read_text() -> None:
+def test_only_text_networks_read_nothing_but_text() -> None:
     assert [name for name in architectures if Architecture(name).reads_text] == [*TEXT]
+
+
+def test_those_fit_that_read_all_they_are_made_for() -> None:
+    fitting = {
+        form: {name for name in (*TABLE, *TEXT, "mixed") if Architecture(name).fits(inputs)}
+        for form, inputs in FORMS.items()
+    }
+    assert fitting.pop("text") == {*TEXT}
+    assert fitting.pop("both") == {*TABLE, *TEXT, "mixed"}
+    assert all(names == {*TABLE} for names in fitting.values())
 
 
 def test_unknown_names_point_to_the_right_ones() -> None:

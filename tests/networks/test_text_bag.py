@@ -29,3 +29,15 @@ def test_order_and_padding_do_not_matter(make_batch) -> None:
     turned = {name: tensor.flip(-1) for name, tensor in batch.items()}
     torch.testing.assert_close(module(padded), module(batch))
     torch.testing.assert_close(module(turned), module(batch))
+
+
+def test_the_names_of_its_tensors_are_those_in_older_run_folders() -> None:
+    module = build(Architecture("text_bag", depth=1, width=4), INPUTS, 2)
+    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    assert shapes == {
+        "embedding.weight": (15, 4),
+        "hidden.1.weight": (4, 4),
+        "hidden.1.bias": (4,),
+        "head.weight": (2, 4),
+        "head.bias": (2,),
+    }

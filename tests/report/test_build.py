@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,7 @@ import plotly.graph_objects as go
 import plotly.offline
 import pytest
 
-from alnico.errors import OutputError, RunFolderError
+from alnico.errors import MissingExtraError, OutputError, RunFolderError
 from alnico.report import page, write_report
 from alnico.runs import read_run
 
@@ -191,3 +194,55 @@ def test_what_is_no_whole_run_is_refused(make_run: Callable, tmp_path: Path) -> 
     with pytest.raises(RunFolderError, match=r"predictions.safetensors is missing"):
         write_report(run)
     assert not (run / "report.html").exists()
+
+
+def test_the_same_run_gives_the_same_page_in_any_process(make_run: Callable) -> None:
+    run = make_run("regression")
+    here = page(read_run(run))
+    assert page(read_run(run)) == here
+    script = (
+        "import sys, plotly.offline; plotly.offline.get_plotlyjs = lambda: 'var Plotly;'\n"
+        "from pathlib import Path; from alnico.report import page\n"
+        "from alnico.runs import read_run\n"
+        "sys.stdout.buffer.write(page(read_run(Path(sys.argv[1]))).encode())"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "12345"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(run)], capture_output=True, env=environment, check=True
+    )
+    assert done.stdout.decode() == here
+
+
+def test_names_in_any_script_come_through(make_run: Callable, read_page: type) -> None:
+    name = "\u9774 \u00e9t\u00e9 \u202e\U0001f45f " + "x" * 300
+
+    def rename(record: dict[str, Any]) -> None:
+        record["options"]["target"] = name
+        record["members"][0]["name"] = name
+
+    text = page(read_run(make_run(change=rename)))
+    found = read_page(text)
+    assert name in found.text and text.encode("utf-8")
+    shown = found.charts["learning-curves"]["data"][0]["name"]
+    assert shown == name[:57] + "..."
+
+
+def test_the_script_of_the_page_reads_what_charts_are_made_of(
+    make_run: Callable, read_page: type
+) -> None:
+    found = read_page(page(read_run(make_run())))
+    script = found.scripts[1]
+    for place, chart in found.charts.items():
+        assert set(chart) == {"data", "layout"} and chart["layout"]["font"]["size"]
+        assert chart["layout"]["xaxis"]["title"] and "x" in chart["data"][0], place
+    for needed in ('"-data"', '"-choice"', ".chart", "trace.meta", "prefers-color-scheme"):
+        assert needed in script
+    assert "innerHTML" not in script and "eval" not in script and "fetch" not in script
+
+
+def test_a_missing_plotly_is_named_with_what_installs_it(
+    make_run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'alnico\[report\]'"):
+        write_report(make_run())

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
+from alnico.errors import RunFolderError
+from alnico.report import page
+from alnico.runs import read_run
+
 
 def test_rows_are_those_that_were_not_skipped_best_first(make_facts: Callable) -> None:
     facts = make_facts()
@@ -41,3 +45,19 @@ def test_the_row_that_predicts_is_the_one_that_the_record_names(make_facts: Call
     assert (older.predicts["row"], older.why_it_predicts) == (1, "it is the best by validation")
     regression = make_facts("regression")
     assert regression.classes == [] and regression.truth.shape == (200,)
+
+
+def test_a_row_that_is_named_but_not_there_is_refused_as_a_whole(make_run: Callable) -> None:
+    run = make_run(change=lambda record: record["predicts"].update(row=99))
+    with pytest.raises(RunFolderError, match="does not hold what a report needs"):
+        page(read_run(run))
+
+
+def test_predictions_that_were_changed_are_never_drawn(make_run: Callable) -> None:
+    run = make_run()
+    path = run / "predictions.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(RunFolderError, match="was changed after it was written"):
+        page(read_run(run))

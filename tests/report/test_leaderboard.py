@@ -56,3 +56,56 @@ def test_a_shut_test_part_has_no_gains(make_facts: Callable, read_page: type) ->
     found = read_page(leaderboard(make_facts(is_open=False)))
     assert "so there are no gains" in found.text and found.charts == {}
     assert "None" not in found.text
+
+
+def test_without_a_single_network_there_is_nothing_to_gain_over(
+    make_facts: Callable, read_page: type
+) -> None:
+    def spoil(record: dict[str, Any]) -> None:
+        record["rows"] = [row for row in record["rows"] if row["kind"] != "single"]
+        for row in record["rows"]:
+            row.update(gain=None, gain_low=None, gain_high=None)
+
+    found = read_page(leaderboard(make_facts(change=spoil)))
+    assert "gains" not in found.charts and "over the best single" not in found.text
+
+
+def test_if_all_rows_are_level_the_plot_still_has_a_width(
+    make_facts: Callable, read_page: type
+) -> None:
+    def level(record: dict[str, Any]) -> None:
+        for row in record["rows"][:5]:
+            row.update(gain=0.0, gain_low=-0.001, gain_high=0.001)
+
+    chart = read_page(leaderboard(make_facts(change=level))).charts["gains"]
+    low, high = chart["layout"]["xaxis"]["range"]
+    assert low < -0.001 and high > 0.001 and len(chart["data"]) == 1
+
+
+def test_reasons_for_skipping_are_said_once_for_all_their_kinds(
+    make_facts: Callable, read_page: type
+) -> None:
+    def more(record: dict[str, Any]) -> None:
+        skipped = record["rows"][-1]
+        record["rows"] += [{**skipped, "kind": "pruned"}, {**skipped, "skipped": "one member"}]
+
+    text = read_page(leaderboard(make_facts(change=more))).text
+    assert "Skipped: papa, pruned (no time was left); papa (one member)." in text
+    assert "Skipped" not in leaderboard(make_facts(change=lambda r: r["rows"].pop()))
+
+
+def test_on_a_narrow_screen_the_table_keeps_what_matters(
+    make_facts: Callable, read_page: type
+) -> None:
+    heads = read_page(leaderboard(make_facts())).named("th")[:9]
+    kept = [i for i, head in enumerate(heads) if "wide" not in str(head.get("class"))]
+    assert kept == [0, 1, 4, 5]  # number, kind, test, gain
+
+
+def test_the_kinds_that_occur_are_explained(make_facts: Callable, read_page: type) -> None:
+    def rename(record: dict[str, Any]) -> None:
+        record["rows"][0]["kind"] = "of my own"
+
+    text = read_page(leaderboard(make_facts(change=rename))).text
+    assert "the mean of the members' outputs" in text and "a linear model on the same" in text
+    assert "under one new head" not in text  # no concat is left

@@ -38,7 +38,7 @@ _HEADER_FAULTS = (
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _NUMPY = b"\x93NUMPY"
 _KERAS_MODULES = {"keras", "tf_keras", "builtins"}
-_KERAS_CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer"}
+_KERAS_CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer")
 
 
 def danger(file: BinaryIO, name: str) -> str | None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 MEMBERS_SHARE = 0.6
 """By this share of the limit members are trained; the rest is for what is made of them."""
 
-FUSIONS_SHARE = 0.75
+FUSIONS_SHARE = 0.7
 """By this share fusions are searched."""
 
-STUDENTS_SHARE = 0.9
+STUDENTS_SHARE = 0.85
 """By this share networks are pruned and distilled; the rest is for the refit and the test part."""
 
 

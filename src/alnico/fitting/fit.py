@@ -103,6 +103,7 @@ def _search(fitted: Fitted, wanted: list[str], clock: Clock, store: Store | None
         options,
         clock,
         n_planned=len(planned(fitted)),
+        longest=max(group.seconds for group in fitted.groups),
         train=lambda group: train(fitted, group, clock.deadline(1.0), store),
         known=known("family"),
         keep=lambda study: keep("family", study),

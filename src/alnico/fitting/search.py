@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from alnico.errors import RecipeError
 from alnico.fitting.clock import FUSIONS_SHARE, MEMBERS_SHARE, Clock
 from alnico.fitting.kinds import Bench
 from alnico.fitting.kinds.joined import crossfit_structure, join
@@ -12,6 +13,7 @@ from alnico.fitting.options import Options
 from alnico.fitting.plan import Group
 from alnico.fitting.rows import Row
 from alnico.fitting.space import chosen_members, family, family_space, fusion_space
+from alnico.fitting.train import has_learned
 from alnico.progress import Phase, phase
 from alnico.searching import Space, Study, Trial, Value, search
 from alnico.structures import Parts
@@ -33,6 +35,7 @@ def search_families(
     clock: Clock,
     *,
     n_planned: int,
+    longest: float,
     train: Callable[[Group], TrainedGroup],
     known: Sequence[Trial],
     keep: Callable[[Study], None],
@@ -47,6 +50,7 @@ def search_families(
         options: What is asked.
         clock: What is left.
         n_planned: Groups of the first pass, trained or not; families are numbered after them.
+        longest: Seconds that a group of the first pass took at most: a family may take as long.
         train: Trains a group, or gives back one that was trained.
         known: Trials of a run that goes on.
         keep: Is told of the study after each trial.
@@ -56,7 +60,10 @@ def search_families(
         return family(params, n_planned + number, len(bench.train), seed=options.seed)
 
     def objective(number: int, params: Mapping[str, Value]) -> float:
-        new = train(group_of(number, params)).members
+        trained = train(group_of(number, params))
+        if not has_learned(trained):
+            raise RecipeError("no time was left to finish an epoch")
+        new = trained.members
         parts = Parts.of([m.outputs for m in (*bench.pool, *new) if m.group.together != "shared"])
         return bench.loss(crossfit_structure(bench, "selection", parts).outputs)
 
@@ -71,7 +78,7 @@ def search_families(
             objective,
             study,
             n_trials=options.trials,
-            has_time=lambda: clock.has(_longest(study), share=MEMBERS_SHARE),
+            has_time=lambda: clock.has(max(longest, _longest(study)), share=MEMBERS_SHARE),
         ):
             keep(study)
             _tell(work, study, "families")

@@ -9,7 +9,7 @@ from torch import nn
 from alnico.errors import RecipeError
 from alnico.fitting.clock import MEMBERS_SHARE, Clock
 from alnico.fitting.fitted import Fitted
-from alnico.fitting.given import GIVEN, given_members, veterans
+from alnico.fitting.given import given_members, veterans
 from alnico.fitting.members import TrainedGroup, train_group
 from alnico.fitting.plan import Group, first_pass
 from alnico.fitting.store import Store
@@ -39,7 +39,7 @@ def train_first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> None:
             warn(f"no time left to train {group.name}", help="give a longer --time-limit")
             continue
         train(fitted, group, clock.deadline(1 / (len(groups) - i)), store)
-    if not any(m.history or m.stopped == GIVEN for m in fitted.members):
+    if not fitted.members:
         raise RecipeError(
             f"a time limit of {options.time_limit:g} s is too short to train one member",
             help="give a longer --time-limit",
@@ -65,7 +65,7 @@ def planned(fitted: Fitted) -> list[Group]:
 def train(
     fitted: Fitted, group: Group, deadline: float | None, store: Store | None
 ) -> TrainedGroup:
-    """Train a group, or load what an earlier attempt has trained, and add it.
+    """Train a group, or load what an earlier attempt has trained; add it if an epoch was finished.
 
     Args:
         fitted: What there is so far.
@@ -93,13 +93,19 @@ def train(
             )
             if store:
                 store.save(group, found)
-        fitted.groups.append(found)
+        if has_learned(found):
+            fitted.groups.append(found)
         losses = [
             e.valid_loss for m in found.members for e in m.history if e.valid_loss is not None
         ]
         best = f"best validation loss {min(losses):.4f}" if losses else "no epoch was finished"
         work.say(f"{what}  {best}, {_how(found)} in {found.seconds:.1f} s")
     return found
+
+
+def has_learned(trained: TrainedGroup) -> bool:
+    """Whether there was time for an epoch; a group without one is worth nothing."""
+    return any(member.history for member in trained.members)
 
 
 def warm_start(fitted: Fitted, group: Group) -> nn.Module | None:

@@ -8,6 +8,7 @@ long as it is in memory.
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,16 +70,20 @@ def _layers(module: nn.Module) -> list[list[Any]] | None:
     if type(module) is not nn.Sequential:
         return None
     found: list[list[Any]] = []
-    for layer in module:
+    for place, layer in module._modules.items():  # named_children() tells of a layer once only
         name = type(layer).__name__
-        if type(layer) is not getattr(nn, name, None) or name not in PLAIN:
+        if layer is None or type(layer) is not getattr(nn, name, None) or name not in PLAIN:
             return None
         values = {argument: getattr(layer, argument) for argument in PLAIN[name]}
         if name == "Linear":
             values["bias"] = layer.bias is not None
-        if name in ("BatchNorm1d", "LayerNorm") and layer.weight is None:
+        with torch.device("meta"):  # neither memory nor random numbers are used
+            again = type(layer)(**values)
+        if (
+            again.state_dict().keys() != layer.state_dict().keys()
+        ):  # e.g. a norm that learns nothing
             return None
-        found.append([name, values])
+        found.append([place, name, values])
     return found
 
 
@@ -89,12 +94,15 @@ def _build(architecture: Architecture, inputs: Inputs, n_outputs: int) -> nn.Mod
             "a network of a class of your own cannot be made anew from a run folder",
             help="use it in the process that has it, or build it as a plain nn.Sequential",
         )
-    layers = []
-    for name, values in json.loads(architecture.layers):
+    layers: dict[str, nn.Module] = {}
+    for place, name, values in json.loads(architecture.layers):
         if name not in PLAIN or set(values) - {*PLAIN[name], "bias"}:
-            raise RecipeError(f"a given network has a layer {name!r} that is not a plain one")
-        layers.append(getattr(nn, name)(**values))
-    return Given(nn.Sequential(*layers))
+            raise RecipeError(
+                f"a given network has a layer {name!r} that is not a plain one",
+                help=f"plain ones are {', '.join(PLAIN)}",
+            )
+        layers[place] = getattr(nn, name)(**values)
+    return Given(nn.Sequential(OrderedDict(layers)))
 
 
 architectures.add("given", _build)

@@ -70,18 +70,20 @@ def page(run: Run) -> str:
         RunFolderError: If the record lacks what a report needs.
         MissingExtraError: If Plotly is not installed.
     """
-    plotly = need("plotly.offline")
+    need("plotly.offline")
+    from plotly.offline import get_plotlyjs
+
     facts = Facts(run)
     try:
         body = _body(facts)
     except AlnicoError:
         raise
-    except (AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise RunFolderError(
             f"{run.folder}: run.json does not hold what a report needs ({error!r})",
             help="restore the folder from where it was written",
         ) from error
-    drawing, ours = Html(plotly.get_plotlyjs()), _template("page.js")
+    drawing, ours = Html(get_plotlyjs()), _template("page.js")
     return "".join(
         [
             "<!doctype html>\n",

@@ -37,7 +37,7 @@ def calibration(facts: Facts) -> Html:
 
 def _chart(forecast: NDArray[np.float64], came_true: NDArray[np.bool_]) -> Chart:
     line = {"color": MUTED, "width": 1, "dash": "dot"}
-    end = min(1.0, float(np.quantile(forecast, 0.999)) * 1.05)
+    end = min(1.0, float(np.quantile(forecast, 0.999)) * 1.05) or 1.0
     diagonal = {"type": "line", "x0": 0, "y0": 0, "x1": end, "y1": end, "line": line}
     return Chart(
         "reliability",

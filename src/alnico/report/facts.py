@@ -91,7 +91,7 @@ class Facts:
         said = self.record.get("predicts")
         if said is None:
             return self.rows[0]
-        return next(row for row in self.rows if row["row"] == said["row"])
+        return {row["row"]: row for row in self.rows}[said["row"]]
 
     @property
     def why_it_predicts(self) -> str:

@@ -25,7 +25,7 @@ def leaderboard(facts: Facts) -> Html:
         all_rows,
         _skipped(facts),
         _kinds(best),
-        draw(_forest(facts)) if facts.is_open and len(best) > 1 else None,
+        draw(_forest(facts)) if any(row["gain"] is not None for row in best) else None,
     )
 
 
@@ -170,11 +170,11 @@ def _zero_line() -> dict[str, object]:
 
 def _range(rows: Sequence[Record]) -> tuple[float, float]:
     """From where to where gains are drawn: a few networks that learned nothing must not rule it."""
-    high = max(0.0, *(row["gain_high"] for row in rows))
+    high = max([0.0, *(row["gain_high"] for row in rows)])
     lows = sorted(row["gain_low"] for row in rows)
     middle = lows[len(lows) // 2]
     reach = 3 * max(high, -middle) or 1.0
-    return min(0.0, *(row["gain_low"] for row in rows if row["gain_low"] > -reach)), high
+    return min([0.0, *(low for low in lows if low > -reach)]), high
 
 
 def _hover(row: Record) -> str:

@@ -70,6 +70,8 @@ def _fault(dimension: Choice | Between) -> str | None:
         return f"goes from {low:g} to {high:g}"
     if dimension.log and low <= 0:
         return f"begins at {low:g}, which has no logarithm"
+    if dimension.whole and math.ceil(low) > math.floor(high):
+        return f"holds no whole number between {low:g} and {high:g}"
     return None
 
 

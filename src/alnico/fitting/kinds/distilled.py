@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -42,33 +42,51 @@ def distilled(bench: Bench) -> Iterator[Row]:
     if teacher is None:
         return
     began = time.monotonic()
-    versions = _versions(bench)
-    said = Parts.of([_said(net, versions, bench) for net in teacher.nets])
-    architecture = student_of(bench)
-
-    def learn(learn_rows: Tensor) -> _Student:
-        with torch.no_grad():
-            soft = _taught(teacher, said, learn_rows)
-        parts = zip(versions, soft.chunk(len(versions)), strict=True)
-        return _study(architecture, concatenate([Rows(*part) for part in parts]), bench)
-
-    everything = torch.arange(len(bench.folds))
-    if teacher.relearn is None:  # nothing in it comes from validation rows: one student is enough
-        student = learn(everything)
-        outputs = student.outputs(everything)
+    halves = bench.folds % 2
+    # if nothing in the teacher comes from validation rows, one student is enough
+    n_students = 1 if teacher.relearn is None else 1 + len(halves.unique())
+    school = _School(bench, teacher, _versions(bench), n_students)
+    if n_students == 1:
+        everything = torch.arange(len(halves))
+        outputs = school.teach(everything).outputs(everything)
     else:
-        fitted = crossfit(learn, bench.folds % 2)
-        student, outputs = fitted.fit, fitted.outputs
-    if not student.has_learned:
+        outputs = crossfit(school.teach, halves).outputs
+    if not all(student.has_learned for student in school.students):
         yield Row("distilled", "", skipped="no time was left")
         return
     yield Row(
         "distilled",
-        f"{architecture.name} of {teacher.kind}",
-        (student.net,),
+        f"{school.architecture.name} of {teacher.kind}",
+        (school.students[0].net,),  # the first learned from all that there is
         outputs=outputs,
         seconds=teacher.seconds + time.monotonic() - began,
     )
+
+
+@dataclass
+class _School:
+    """A teacher and its students, for cross-fitting; each may take as much time."""
+
+    bench: Bench
+    teacher: Row
+    versions: list[Batch]
+    n_students: int
+    students: list[_Student] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.architecture = student_of(self.bench)
+        nets = self.teacher.nets
+        self.said = Parts.of([_said(net, self.versions, self.bench) for net in nets])
+
+    def teach(self, rows: Tensor) -> _Student:
+        """A student of the teacher that knows some validation rows alone."""
+        with torch.no_grad():
+            soft = _taught(self.teacher, self.said, rows)
+        parts = zip(self.versions, soft.chunk(len(self.versions)), strict=True)
+        both = concatenate([Rows(*part) for part in parts])
+        deadline = _share_of(self.bench.deadline, self.n_students - len(self.students))
+        self.students.append(_study(self.architecture, both, self.bench, deadline))
+        return self.students[-1]
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,12 @@ class _Student:
     def outputs(self, rows: Tensor) -> Tensor:
         """Row numbers [m] -> [m, c]"""
         return self.bench.read(self.net)[rows]
+
+
+def _share_of(deadline: float | None, n_left: int) -> float | None:
+    """When the next of some students must end, so that each gets as much time."""
+    now = time.monotonic()
+    return None if deadline is None else now + max(0.0, deadline - now) / n_left
 
 
 def student_of(bench: Bench) -> Architecture:
@@ -132,7 +156,9 @@ def _taught(teacher: Row, said: Parts, rows: Tensor) -> Tensor:
     return teacher.relearn(rows)(said)
 
 
-def _study(architecture: Architecture, soft: Rows, bench: Bench) -> _Student:
+def _study(
+    architecture: Architecture, soft: Rows, bench: Bench, deadline: float | None
+) -> _Student:
     start: nn.Module = build(architecture, bench.inputs, bench.task.n_outputs, seed=bench.seed)
     training = train(
         [start],
@@ -145,7 +171,7 @@ def _study(architecture: Architecture, soft: Rows, bench: Bench) -> _Student:
         batch_size=512 if len(soft) < 100_000 else 1_024,
         clip=1.0,
         way="loop",
-        deadline=bench.deadline,
+        deadline=deadline,
         averages=False,
     )
     trained = training.members[0]
