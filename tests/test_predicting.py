@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 import alnico
 from alnico.data.table import read_table
 from alnico.errors import AlnicoError, DataError, RecipeError, RunFolderError
-from alnico.fitting import Options, fit_table, save_run
+from alnico.fitting import Fitted, Options, fit_table, save_run
+from alnico.fitting.predicts import Predicts
 from alnico.predicting import Predictor, labels, prediction
-from alnico.runs import RUN, Run, read_run
+from alnico.runs import MEMBERS, RUN, Run, read_run
 from alnico.types import Task
 
 
@@ -30,16 +32,23 @@ def shop(n: int = 240, seed: int = 0) -> pl.DataFrame:
     return pl.DataFrame({"visits": visits, "country": country, "buys": buys})
 
 
-def fit(frame: pl.DataFrame, target: str, folder: Path) -> Path:
+def fit(frame: pl.DataFrame, target: str) -> Fitted:
     torch.set_num_threads(1)
-    options = Options(target=target, architectures=("dcn",), kinds=("average", "concat"))
-    save_run(folder, fit_table(read_table(frame), options))
-    return folder
+    kinds, schemes = ("average", "concat"), ("apart",)
+    options = Options(target=target, architectures=("dcn",), kinds=kinds, together=schemes)
+    return fit_table(read_table(frame), options)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fit(shop(), "buys", tmp_path_factory.mktemp("runs") / "run")
+def fitted() -> Fitted:
+    return fit(shop(), "buys")
+
+
+@pytest.fixture(scope="module")
+def run(fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    save_run(folder, fitted)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -90,14 +99,50 @@ def test_outputs_become_probabilities_or_numbers_in_the_targets_units() -> None:
     assert values.tolist() == [120.0, 90.0] and labels(values, task) is values
 
 
+def rows_of(run: Path) -> list[dict[str, Any]]:
+    """The rows of a run that can predict."""
+    return [row for row in read_run(run).record["rows"] if row["row"] is not None]
+
+
 def test_every_row_of_the_leaderboard_can_predict_by_its_number(run, model, new) -> None:
-    numbers = [row["row"] for row in model.leaderboard if row["row"] is not None]
+    numbers = [row["row"] for row in rows_of(run)]
     assert len(numbers) >= 4
     first = alnico.load(run, row=1)
     assert (first.predict_proba(new) == model.predict_proba(new)).all()
     other = alnico.load(run, row=numbers[-1])
     assert other.row["row"] == numbers[-1]
     assert (other.predict_proba(new) != model.predict_proba(new)).any()
+    kept = read_run(run).tensors("predictions.safetensors")
+    index = kept["test.index"].numpy()
+    for number in numbers:
+        said = alnico.load(run, row=number).predict_proba(shop()[index])
+        np.testing.assert_allclose(said, kept[f"test.row.{number}"], atol=1e-6)
+
+
+def test_the_row_that_the_run_has_chosen_predicts_when_none_is_named(
+    fitted: Fitted, run: Path, new, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    save_run(folder, replace(fitted, predicts=Predicts(3, "It was chosen.")))
+    model = alnico.load(folder)
+    assert model.row["row"] == 3
+    assert (model.predict_proba(new) == alnico.load(run, row=3).predict_proba(new)).all()
+    first = alnico.load(folder, row=1)
+    assert first.row["row"] == 1
+    assert (first.predict_proba(new) == alnico.load(run).predict_proba(new)).all()
+    (folder / MEMBERS).unlink()  # the model file alone is enough for the row that is chosen
+    assert (alnico.load(folder).predict_proba(new) == model.predict_proba(new)).all()
+    with pytest.raises(RunFolderError, match="members"):
+        alnico.load(folder, row=1)
+
+
+def test_a_run_that_was_written_before_rows_were_chosen_predicts_with_the_first(run, new) -> None:
+    whole = read_run(run)
+    without = {key: value for key, value in whole.record.items() if key != "predicts"}
+    for record in (without, {**without, "predicts": None}):
+        model = Predictor.of(Run(whole.folder, record, whole.files))
+        assert model.row["row"] == 1
+        assert (model.predict_proba(new) == alnico.load(run).predict_proba(new)).all()
 
 
 @pytest.mark.parametrize("row", [0, -1, 99])
@@ -154,7 +199,8 @@ def test_what_new_rows_may_lack_and_what_not(model, new) -> None:
 
 def test_a_regression_predicts_numbers_and_has_no_probabilities(tmp_path: Path) -> None:
     frame = shop(200).with_columns(spent=pl.col("visits").log() * 30 + 200).drop("buys")
-    model = alnico.load(fit(frame, "spent", tmp_path / "run"))
+    save_run(tmp_path / "run", fit(frame, "spent"))
+    model = alnico.load(tmp_path / "run")
     said = model.predict(frame)
     assert root_mean_squared_error(frame["spent"], said) < 0.5 * frame["spent"].std()
     assert model.as_frame(frame).columns == ["prediction"]
@@ -198,7 +244,8 @@ READ = {
     "networks.0": ["name", "encoding", "depth", "width", "activation", "dropout"],
     "encoder": ["schema", "missing", "levels", "vocabulary"],
     "encoder.schema": ["columns", "dropped", "target"],
-    "": ["task", "rows", "networks", "encoder", "options", "metric"],
+    "predicts": ["row"],
+    "": ["task", "rows", "networks", "encoder", "options", "metric", "predicts"],
 }
 """Where prediction reads the record, and what."""
 
@@ -220,7 +267,7 @@ def test_a_record_of_another_make_is_an_error_that_says_so(run: Path, value: obj
             if value is GONE:
                 del part[key]
             try:
-                Predictor(Run(whole.folder, record, whole.files))
+                Predictor.of(Run(whole.folder, record, whole.files))
             except AlnicoError as error:
                 assert str(error)
             except Exception as error:  # it would be taken for a bug of ours

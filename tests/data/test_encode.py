@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -202,6 +203,45 @@ def test_text_alone_makes_words_and_bags_alone() -> None:
     batch = encoder.encode(frame)
     assert sorted(batch) == ["bag", "bag_weight", "words"]
     assert (batch["words"] != 0).sum(1).tolist() == [3, 0, 0, 3] * 3
+
+
+def test_numbers_as_they_are_come_along_when_asked_for() -> None:
+    frame, schema = everything()
+    plain = fit_encoder(frame, schema)
+    encoder = replace(plain, raw=True)
+    batch = encoder.encode(frame)
+    raw = batch.pop("raw")
+    same(batch, plain.encode(frame))
+    assert raw.shape == batch["log"].shape and raw.dtype == torch.float32
+    price = np.array(frame["price"].to_list(), np.float32)
+    np.testing.assert_array_equal(raw[:, 0], price)  # a missing number is NaN, none is put there
+    np.testing.assert_array_equal(raw[:, 1], np.arange(60))
+    assert raw[:, 5].tolist() == [i % 24 for i in range(60)]  # the hour, last of the date's parts
+    assert encoder.inputs == plain.inputs
+    again = Encoder.from_json(json.loads(json.dumps(encoder.to_json())), encoder.arrays())
+    assert again.raw and list(again.encode(frame)) == list(encoder.encode(frame))
+    older = {k: v for k, v in plain.to_json().items() if k != "raw"}
+    assert not Encoder.from_json(older, plain.arrays()).raw
+
+
+def test_columns_say_which_cells_follow_from_which_column() -> None:
+    frame, schema = everything()
+    encoder = replace(fit_encoder(frame, schema), raw=True)
+    batch, columns = encoder.encode(frame), encoder.columns
+    assert set(columns) == set(batch) - {"words", "bag", "bag_weight"}
+    for number, column in enumerate(schema.columns):
+        other = frame.with_columns(frame[column.name].gather([*range(7, 60), *range(7)]))
+        for key, tensor in encoder.encode(other).items():
+            if key in columns:
+                same_cells = (tensor == batch[key]) | (tensor.isnan() & batch[key].isnan())
+                assert torch.equal(~same_cells.all(0), columns[key] == number), (key, column.name)
+
+
+def test_columns_of_a_table_without_numbers_or_of_text_alone() -> None:
+    frame = pl.DataFrame({"t": ["a good dress"] * 9, "x": ["a", "b", "c"] * 3})
+    encoder = fit_encoder(frame, schema_of(t="text", x="category"))
+    assert {key: ids.tolist() for key, ids in encoder.columns.items()} == {"categories": [1]}
+    assert fit_encoder(frame, schema_of(t="text")).columns == {}
 
 
 def test_ten_thousand_columns_take_seconds() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from alnico.evaluation.drawing import WIDTH, Column, draw_leaderboard, draw_table, fill
+from alnico.evaluation.drawing import WIDTH, Column, draw_leaderboard, draw_table, fill, title
 
 
 def record(kind: str, row: int | None, **values: Any) -> dict[str, Any]:
@@ -98,3 +98,9 @@ def test_large_values_and_many_parameters_stay_within_the_width() -> None:
 def test_a_paragraph_is_broken_between_words() -> None:
     lines = fill("word " * 60).splitlines()
     assert len(lines) > 1 and max(map(len, lines)) <= WIDTH
+
+
+def test_a_title_names_the_architecture_of_a_single_network() -> None:
+    assert title({"kind": "single", "parts": "text_gru-5.1"}) == "single text_gru"
+    assert title({"kind": "average", "parts": "all 9 members"}) == "average, all"
+    assert title({"kind": "concat", "parts": "mlp x2"}) == "concat"

@@ -156,7 +156,7 @@ def test_a_run_from_before_search_still_has_a_page(make_run: Callable, read_page
 
     found = read_page(page(read_run(make_run(change=older))))
     assert "Nothing was searched" in found.text
-    assert "Row 1 predicts, concat of mlp x2, gated: it is the best by validation" in found.text
+    assert "Row 1, concat, predicts: it is best by validation." in found.text
     assert "It was not measured in this run." in found.text
 
 

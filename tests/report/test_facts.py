@@ -42,7 +42,10 @@ def test_the_row_that_predicts_is_the_one_that_the_record_names(make_facts: Call
     facts = make_facts()
     assert (facts.predicts["row"], facts.why_it_predicts) == (3, "it is small")
     older = make_facts(change=lambda record: record.pop("predicts"))
-    assert (older.predicts["row"], older.why_it_predicts) == (1, "it is the best by validation")
+    assert (older.predicts["row"], older.why_it_predicts) == (
+        1,
+        "Row 1, concat, predicts: it is best by validation.",
+    )
     regression = make_facts("regression")
     assert regression.classes == [] and regression.truth.shape == (200,)
 

@@ -40,11 +40,5 @@ def test_counts_and_times_are_short() -> None:
     ]
 
 
-def test_a_title_names_the_architecture_of_a_single_network() -> None:
-    assert words.title({"kind": "single", "parts": "text_gru-5.1"}) == "single text_gru"
-    assert words.title({"kind": "average", "parts": "all 9 members"}) == "average, all"
-    assert words.title({"kind": "concat", "parts": "mlp x2"}) == "concat"
-
-
 def test_every_kind_of_the_leaderboard_is_explained() -> None:
     assert set(kinds) <= set(words.KINDS)

@@ -24,6 +24,7 @@ KNOTS = 256
 
 _CLIP = 8.0  # standard deviations; new rows may lie anywhere
 _MIN_LEVEL, _MAX_LEVELS = 3, 2_000
+_TIME_PARTS = 4  # that a date-time becomes, see `_numbers`
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,17 @@ class Encoder:
 
     @property
     def columns(self) -> dict[str, Tensor]:
-        """Key of a batch -> which column of the table each of its columns encodes; no text."""
-        n = len(self.mean)
-        numbers = torch.arange(n)
+        """Key of a batch -> which column of the schema each of its columns encodes; no text."""
+        place = {column.name: i for i, column in enumerate(self.schema.columns)}
+        read = [*_named(self.schema, "number")]
+        read += [name for name in _named(self.schema, "datetime") for _ in range(_TIME_PARTS)]
+        numbers = torch.tensor([place[name] for name in read], dtype=torch.int64)
         keys = ("quantile", "log", "raw") if self.raw else ("quantile", "log")
-        found = dict.fromkeys(keys if n else (), numbers)
+        found = dict.fromkeys(keys if read else (), numbers)
         if self.missing.any():
             found["missing"] = numbers[torch.from_numpy(self.missing)]
         if self.levels:
-            found["categories"] = n + torch.arange(len(self.levels))
+            found["categories"] = torch.tensor([place[n] for n in _named(self.schema, *_LEVELLED)])
         return found
 
     def arrays(self) -> StateDict:

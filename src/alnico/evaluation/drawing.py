@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+R = TypeVar("R", bound=Mapping[str, Any])
 
 WIDTH = 84
 """No line is wider, if its words can be broken."""
@@ -80,7 +82,7 @@ def draw_leaderboard(
         everything: Draw every row.
     """
     live = [row for row in rows if row["skipped"] is None]
-    shown = live if everything else _best_of_each(live)
+    shown = live if everything else best_of_each(live)
     drawn = draw_table(_LEADERBOARD, [_cells(row) for row in shown])
     single = next((row for row in live if row["kind"] == "single"), None)
     notes = []
@@ -101,23 +103,19 @@ def draw_leaderboard(
     return "\n".join([drawn, *map(fill, notes)])
 
 
-def _best_of_each(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    seen: set[str] = set()
-    kept = []
+def best_of_each(rows: Sequence[R]) -> list[R]:
+    """The best row of each kind, of single networks that of each architecture; best first."""
+    first: dict[str, R] = {}
     for row in rows:
-        name = _title(row)
-        if name not in seen:
-            seen.add(name)
-            kept.append(row)
-    return kept
+        first.setdefault(title(row), row)
+    return list(first.values())
 
 
-def _title(row: dict[str, Any]) -> str:
+def title(row: Mapping[str, Any]) -> str:
+    """What a row is called: its kind, and of a single network its architecture."""
     if row["kind"] == "single":
         return f"single {row['parts'].split('-')[0]}"
-    if row["parts"].startswith("all "):
-        return f"{row['kind']}, all"
-    return str(row["kind"])
+    return f"{row['kind']}, all" if row["parts"].startswith("all ") else str(row["kind"])
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -129,7 +127,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
     time = row["microseconds_a_row"]
     return [
         str(row["row"]),
-        _title(row),
+        title(row),
         _count(row["parameters"]),
         _score(row["valid"]),
         _score(row["test"]),

@@ -24,9 +24,8 @@ FUSIONS_A_TRIAL = 2
 MOST_FUSIONS = 60
 """At most so many fusions are tried, however much time there is."""
 
-OBJECTIVE = (
-    "out-of-fold validation loss; of a family: of greedy selection over the first pass and it"
-)
+OBJECTIVE = "out-of-fold validation loss"
+"""What trials are told; a family is told that of greedy selection over the first pass and it."""
 
 
 def search_families(

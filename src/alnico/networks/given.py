@@ -79,9 +79,8 @@ def _layers(module: nn.Module) -> list[list[Any]] | None:
             values["bias"] = layer.bias is not None
         with torch.device("meta"):  # neither memory nor random numbers are used
             again = type(layer)(**values)
-        if (
-            again.state_dict().keys() != layer.state_dict().keys()
-        ):  # e.g. a norm that learns nothing
+        # e.g. a norm that learns nothing has no tensors
+        if again.state_dict().keys() != layer.state_dict().keys():
             return None
         found.append([place, name, values])
     return found

@@ -32,7 +32,7 @@ class Mixed(nn.Module):
         self.head = nn.Linear(in_width, n_outputs)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """[..., n] rows -> [..., n, outputs]"""
+        """[n] rows -> [n, outputs]"""
         words = self.embedding(batch["bag"], per_sample_weights=batch["bag_weight"])
         read = torch.cat([self.dropout(words), self.input(batch)], dim=-1)
         out: Tensor = self.head(self.hidden(read))

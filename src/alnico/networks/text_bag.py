@@ -26,7 +26,7 @@ class TextBag(nn.Module):
         self.head = nn.Linear(width, n_outputs)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """[..., n] rows -> [..., n, outputs]"""
+        """[n] rows -> [n, outputs]"""
         bag = self.embedding(batch["bag"], per_sample_weights=batch["bag_weight"])
         out: Tensor = self.head(self.hidden(bag))
         return out

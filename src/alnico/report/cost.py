@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnico.evaluation.curves import pareto_front
+from alnico.evaluation.drawing import title
 from alnico.report import words
 from alnico.report.chart import ACCENT, MUTED, TEXT, Chart, Trace, axis, draw, label, lines
 from alnico.report.facts import Facts, Record
@@ -68,7 +69,7 @@ def _front(rows: Sequence[Record], key: str) -> Trace:
         **_points("no row beats it", rows, key, {"size": 9, "color": TEXT}),
         "mode": "lines+markers+text",
         "line": {"color": MUTED, "width": 1.5, "shape": "hv"},
-        "text": [label(words.title(row)) if i in named else "" for i, row in enumerate(rows)],
+        "text": [label(title(row)) if i in named else "" for i, row in enumerate(rows)],
         "textposition": ["top right" if row[key] <= middle else "top left" for row in rows],
         "textfont": {"size": 11, "color": MUTED},
         "cliponaxis": False,
@@ -121,7 +122,7 @@ def _limits(score: NDArray[np.float64], *, greater_is_better: bool) -> tuple[lis
 
 def _hover(row: Record) -> str:
     return lines(
-        f"# {row['row']}  {label(words.title(row))}",
+        f"# {row['row']}  {label(title(row))}",
         label(row["parts"]),
         f"valid {words.score(row['valid'])}, test {words.score(row['test'])}",
         f"{words.count(row['parameters'])} parameters, "

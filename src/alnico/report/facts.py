@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from alnico.evaluation import drawing
 from alnico.evaluation.metrics import Metric, metrics
-from alnico.report.words import title
 from alnico.runs import PREDICTIONS, Run
 
 Record: TypeAlias = Mapping[str, Any]
@@ -75,10 +75,7 @@ class Facts:
     @cached_property
     def best_of_each(self) -> list[Record]:
         """The best row of each kind; of single networks that of each architecture."""
-        first: dict[str, Record] = {}
-        for row in self.rows:
-            first.setdefault(title(row), row)
-        return list(first.values())
+        return drawing.best_of_each(self.rows)
 
     @property
     def skipped(self) -> list[Record]:
@@ -97,7 +94,11 @@ class Facts:
     def why_it_predicts(self) -> str:
         """Why that row predicts."""
         said = self.record.get("predicts")
-        return "it is the best by validation" if said is None else str(said["why"])
+        return (
+            f"Row 1, {self.rows[0]['kind']}, predicts: it is best by validation."
+            if said is None
+            else str(said["why"])
+        )
 
     @property
     def single(self) -> Record | None:

@@ -58,7 +58,6 @@ def _verdict(facts: Facts) -> Html:
 def _figures(facts: Facts) -> Html:
     row = facts.predicts
     score = row["test"] if facts.is_open else row["valid"]
-    said = f"Row {row['row']} predicts, {row['kind']} of {row['parts']}: {facts.why_it_predicts}."
     figures = [
         (words.score(score), f"{facts.metric.name}, {facts.part_name}", _direction(facts)),
         (
@@ -74,7 +73,9 @@ def _figures(facts: Facts) -> Html:
         for value, name, note in figures
         if value != words.NOTHING
     ]
-    return tag("div", tag("dl", *cards, class_="figures"), tag("p", said, class_="muted"))
+    return tag(
+        "div", tag("dl", *cards, class_="figures"), tag("p", facts.why_it_predicts, class_="muted")
+    )
 
 
 def _direction(facts: Facts) -> str:

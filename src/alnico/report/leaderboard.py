@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alnico.evaluation.drawing import title
 from alnico.report import words
 from alnico.report.chart import ACCENT, HOVER, MUTED, TEXT, Chart, axis, draw, label, lines
 from alnico.report.facts import Facts, Record
@@ -66,7 +67,7 @@ def _cells(facts: Facts, row: Record) -> list[Html]:
     main = ("test", None) if facts.is_open else ("valid", "narrow")
     return [
         tag("td", str(row["row"]), class_="used" if is_used else None),
-        tag("th", words.title(row), mark, class_="words", scope="row"),
+        tag("th", title(row), mark, class_="words", scope="row"),
         tag("td", row["parts"], class_="words wide muted"),
         tag("td", words.score(row["valid"]), class_="wide"),
         tag("td", words.score(row[main[0]]), class_=main[1]),
@@ -106,7 +107,7 @@ def _kinds(rows: Sequence[Record]) -> Html | None:
 def _forest(facts: Facts) -> Chart:
     """Gains with their intervals, the best row at the top; what is far off stands at the edge."""
     rows = [row for row in facts.best_of_each if row["gain"] is not None]
-    names = [f"{label(words.title(row))}  {row['row']}" for row in rows]
+    names = [f"{label(title(row))}  {row['row']}" for row in rows]
     low, high = _range(rows)
     shown = [i for i, row in enumerate(rows) if row["gain_low"] >= low]
     off = [i for i, row in enumerate(rows) if row["gain_low"] < low]
@@ -179,4 +180,4 @@ def _range(rows: Sequence[Record]) -> tuple[float, float]:
 
 def _hover(row: Record) -> str:
     gain = f"{words.score(row['gain'], signed=True)}  {words.interval(row)}"
-    return lines(f"# {row['row']}  {label(words.title(row))}", label(row["parts"]), gain)
+    return lines(f"# {row['row']}  {label(title(row))}", label(row["parts"]), gain)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alnico.report import words
+from alnico.evaluation.drawing import title
 from alnico.report.chart import ACCENT, Chart, Trace, axis, draw, label
 from alnico.report.facts import Facts, Record
 from alnico.report.markup import Html, section, tag
@@ -13,11 +13,11 @@ _MAX_ROWS = 8
 def leaning(facts: Facts) -> Html:
     """Each member's share of what the fusion loses, for the best fusions."""
     rows = [row for row in facts.best_of_each if row.get("leaning")][:_MAX_ROWS]
-    title = "Which members the fusion leans on"
+    heading = "Which members the fusion leans on"
     if not rows:
-        return section("leaning", title, tag("p", "It was not measured in this run."))
+        return section("leaning", heading, tag("p", "It was not measured in this run."))
     rows.sort(key=lambda row: row is not facts.predicts)
-    names = [f"{words.title(row)}, row {row['row']}" for row in rows]
+    names = [f"{title(row)}, row {row['row']}" for row in rows]
     most = max(len(row["leaning"]) for row in rows)
     chart = Chart(
         "leaning-shares",
@@ -35,7 +35,7 @@ def leaning(facts: Facts) -> Html:
         choices=names,
         choose="Fusion",
     )
-    return section("leaning", title, draw(chart))
+    return section("leaning", heading, draw(chart))
 
 
 def _bars(row: Record, name: str) -> Trace:

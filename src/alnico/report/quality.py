@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnico.evaluation.curves import Curve, precision_recall, roc, thin
+from alnico.evaluation.drawing import title
 from alnico.evaluation.metrics import metrics
-from alnico.report import words
 from alnico.report.chart import COLOURS, DASHES, MUTED, Chart, Trace, axis, draw, label
 from alnico.report.facts import Facts, Record
 from alnico.report.markup import Html, pair, section, tag
@@ -54,7 +54,7 @@ def _of_rows(facts: Facts) -> _Scored:
     chosen: list[Record] = [facts.predicts]
     chosen += [row for row in (single, linear) if row is not None and row not in chosen]
     return [
-        (f"{row['row']}  {label(words.title(row))}", positive, facts.prediction(row)[:, 1])
+        (f"{row['row']}  {label(title(row))}", positive, facts.prediction(row)[:, 1])
         for row in chosen
     ]
 

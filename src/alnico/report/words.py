@@ -30,13 +30,6 @@ KINDS = {
 """Each kind of rows, in a sentence."""
 
 
-def title(row: Mapping[str, Any]) -> str:
-    """What a row is called: its kind, and of a single network its architecture."""
-    if row["kind"] == "single":
-        return f"single {row['parts'].split('-')[0]}"
-    return f"{row['kind']}, all" if row["parts"].startswith("all ") else str(row["kind"])
-
-
 def score(value: float | None, *, signed: bool = False) -> str:
     """A score in four decimals, or five digits if it is large."""
     if value is None:
