@@ -9,7 +9,7 @@ RUN    := $(BIN)/python -m
 .PHONY: help demo test check format
 
 help:           ## say what can be made
-	@echo "make demo    install once, then fuse networks on the data of two real shops (4 minutes)"
+	@echo "make demo    install once, then fuse networks on the data of two real shops (6 minutes)"
 	@echo "make check   lint, types, floors and the quick tests (about a minute)"
 	@echo "make test    everything that CI runs"
 	@echo "make format  put the code in order"

@@ -67,6 +67,10 @@ def test_padding_at_the_end_of_a_sequence_adds_nothing(encoder: Encoder) -> None
     assert (fingerprints(Rows(padded, target)) == fingerprints(Rows(batch, target))).all()
 
 
+def test_numbers_as_they_are_beside_their_encodings_change_nothing(encoder: Encoder) -> None:
+    assert prints(invent(), replace(encoder, raw=True)) == prints(invent(), encoder)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
+from alnico.checkpoint.writer import write_tensors
 from alnico.cli.app import main
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -28,6 +30,8 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     frame.write_csv(tmp_path / "shop.csv")
     frame.write_csv(tmp_path / "labelled.csv")
     frame.drop("buys").write_csv(tmp_path / "new.csv")
+    for name in "abc":
+        write_tensors(tmp_path / f"{name}.safetensors", {"weight": torch.randn(8, 3)})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -51,9 +55,13 @@ def test_the_commands_of_the_readme_run(shop: Path) -> None:
     commands = [line for line in lines if line.startswith("alnico ")]
     assert [shlex.split(command)[1] for command in commands] == [
         "fit",
+        "report",
         "leaderboard",
         "predict",
         "evaluate",
+        "merge",
+        "methods",
+        "scan",
     ]
     for command in commands:
         assert main(shlex.split(command.replace("5m", "8s"))[1:]) == 0

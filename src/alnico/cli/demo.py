@@ -30,7 +30,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of splits, starts and orders.")] = 0,
     quiet: render.Quiet = False,
 ) -> None:
-    """Fuse networks on the data of two real online shops: 4 minutes on two cores.
+    """Fuse networks on the data of two real online shops: 6 minutes on two cores.
 
     Where fusing pays, and where it does not.
     """

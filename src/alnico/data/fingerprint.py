@@ -18,7 +18,8 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 def fingerprints(rows: Rows) -> NDArray[np.int64]:
     """A number of each row, a function of the bits of its inputs and target alone. -> [n]
 
-    Rows that are alike have equal numbers. It is the sum, over entries that are not 0, of bits and
+    Rows that are alike have equal numbers, whether or not a batch holds its numbers as they are
+    (`raw`) beside their encodings. It is the sum, over entries that are not 0, of bits and
     place mixed by SplitMix64 (Steele et al. 2014): padding at the end of a sequence adds nothing.
     """
     found = np.zeros(len(rows), np.uint64)
@@ -33,7 +34,7 @@ def fingerprints(rows: Rows) -> NDArray[np.int64]:
 
 def _tensors(inputs: Batch) -> list[Tensor]:
     if isinstance(inputs, Mapping):
-        return [inputs[name] for name in sorted(inputs)]
+        return [inputs[name] for name in sorted(inputs) if name != "raw"]
     return [inputs]
 
 

@@ -108,7 +108,7 @@ def prepare(
             encoder = fit_encoder(conform(frame[split.train], schema, source=table.source), schema)
         else:
             encoder = earlier.encoder
-        encoder = replace(encoder, raw=raw)
+        encoder = replace(encoder, raw=raw or encoder.raw)
         train = _rows(frame, encoder, target, task, split.train)
         valid = _rows(frame, encoder, target, task, split.valid)
         work.say(_what(encoder) + (f", as in {earlier.place}" if earlier else ""))

@@ -250,8 +250,10 @@ def _predictions(fitted: Fitted) -> StateDict:
     parts = {"valid": prepared.split.valid}
     if fitted.test_opened:
         parts["test"] = prepared.split.test
-    prints = torch.from_numpy(fingerprints(prepared.train))
-    tensors: StateDict = {"train.fingerprint": prints}
+    seen = fingerprints(prepared.train)
+    if fitted.earlier is not None:  # its members are members here, too
+        seen = np.union1d(seen, fitted.earlier.seen)
+    tensors: StateDict = {"train.fingerprint": torch.from_numpy(seen)}
     for part, index in parts.items():
         tensors[f"{part}.index"] = torch.from_numpy(index)
         tensors[f"{part}.target"] = torch.from_numpy(prepared.target[index])
