@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -95,15 +96,8 @@ class Predictor:
             run: The folder.
             row: The number of the row; None takes the one that the run has chosen.
         """
-        try:
+        with explained(run):
             return cls._read(run, row)
-        except AlnicoError:
-            raise
-        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            raise RunFolderError(
-                f"{run.folder}: run.json and the networks do not fit together ({error})",
-                help="restore the folder from where it was written",
-            ) from error
 
     @classmethod
     def _read(cls, run: Run, number: int | None) -> Self:
@@ -238,6 +232,24 @@ def _find_row(rows: list[dict[str, Any]], number: int | None) -> dict[str, Any]:
 def _under(tensors: StateDict, prefix: str) -> StateDict:
     start = f"{prefix}."
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+@contextmanager
+def explained(run: Run) -> Iterator[None]:
+    """Say of whatever goes wrong while networks are made anew that the run folder is unsound.
+
+    Raises:
+        RunFolderError: Instead of errors that are not our own.
+    """
+    try:
+        yield
+    except AlnicoError:
+        raise
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise RunFolderError(
+            f"{run.folder}: run.json and the networks do not fit together ({error})",
+            help="restore the folder from where it was written",
+        ) from error
 
 
 def predicting_row(record: Mapping[str, Any]) -> int:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from alnico.data.encode import Encoder
 from alnico.data.schema import Schema
 from alnico.data.split import Split
-from alnico.errors import AlnicoError, DataError, RecipeError, RunFolderError
+from alnico.errors import DataError, RecipeError, RunFolderError
 from alnico.fitting.members import Net
 from alnico.fitting.plan import Group
 from alnico.networks import Architecture
-from alnico.predicting import read_encoder, read_network, read_task
+from alnico.predicting import explained, read_encoder, read_network, read_task
 from alnico.progress import spaced
 from alnico.registry import closest
 from alnico.runs import MEMBERS, MODEL, PREDICTIONS, Run, read_run
@@ -88,15 +88,8 @@ def read_earlier(place: str | Path) -> Earlier:
         RunFolderError: If it is not a run folder, was changed, or has no members.
     """
     run = read_run(Path(place))
-    try:
+    with explained(run):
         return _read(run)
-    except AlnicoError:
-        raise
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise RunFolderError(
-            f"{place}: run.json and the networks do not fit together ({error})",
-            help="restore the folder from where it was written",
-        ) from error
 
 
 def _read(run: Run) -> Earlier:

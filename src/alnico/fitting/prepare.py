@@ -109,30 +109,33 @@ def prepare(
         else:
             encoder = earlier.encoder
         encoder = replace(encoder, raw=raw or encoder.raw)
-        train = _rows(frame, encoder, target, task, split.train)
-        valid = _rows(frame, encoder, target, task, split.valid)
+        train, valid = (
+            _rows(frame, encoder, target, task, part) for part in (split.train, split.valid)
+        )
         work.say(_what(encoder) + (f", as in {earlier.place}" if earlier else ""))
     groups = frame[options.group] if options.group else None
+    folds = _folds(target, split, groups, task, seed=options.seed)
+    found = tuple(leaks)
+    return Prepared(table, encoder, task, metric, split, train, valid, folds, found, target, groups)
+
+
+def _folds(
+    target: NDArray[np.int64] | NDArray[np.float32],
+    split: Split,
+    groups: pl.Series | None,
+    task: Task,
+    *,
+    seed: int,
+) -> Tensor:
+    """The fold of each validation row. [n]"""
     folds = make_folds(
         target[split.valid],
         n_folds=N_FOLDS,
-        seed=options.seed,
+        seed=seed,
         is_classification=task.is_classification,
         groups=None if groups is None else groups[split.valid],
     )
-    return Prepared(
-        table,
-        encoder,
-        task,
-        metric,
-        split,
-        train,
-        valid,
-        torch.from_numpy(folds),
-        tuple(leaks),
-        target,
-        groups,
-    )
+    return torch.from_numpy(folds)
 
 
 def _infer(table: Table, options: Options) -> Schema:
