@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from safetensors.numpy import load_file
 
 Refused = Callable[..., str]
 
@@ -100,6 +101,10 @@ OPTIONS = {
     "--time-column sinse": "no column 'sinse'\n  help: did you mean 'since'",
     "--time-column country": r"country is missing in \d+ rows\n  help: leave these rows",
     "--window-end since": "needs a time column\n  help: name it: --time-column",
+    "--together sharde": "no scheme 'sharde' of training together\n  help: did you mean 'shared'",
+    "--trials -1": "trials must be a whole number from 0, got -1\n  help: 0 is no search; each",
+    "--trials many": "invalid value for '--trials'.*\n  help: alnico fit --help",
+    "--start-from nowhere": "nowhere is not there\n  help: a run folder is what `alnico fit`",
     "--targte y": "alnico fit has no option '--targte'\n  help: did you mean '--target'",
 }
 
@@ -141,6 +146,87 @@ def test_an_option_that_cannot_be_met_is_refused(
 ) -> None:
     block = refused("fit", table, "--target", "buys", "-o", tmp_path / "run", *words.split())
     assert re.search(OPTIONS[words], block), block
+
+
+EARLIER: dict[str, tuple[Callable[[pl.DataFrame], pl.DataFrame], str, str]] = {
+    "a column is missing": (
+        lambda t: t.drop("since", "visits"),
+        "",
+        r"was fitted on: it lacks 'visits', 'since'\n  help: add them, or fit without --start-from",
+    ),
+    "a column is new": (
+        lambda t: changed(t, clicks=1),
+        "",
+        r"was fitted on: 'clicks' is new\n  help: leave out new columns with --drop, or fit",
+    ),
+    "a column has another name": (
+        lambda t: t.rename({"visits": "visit"}),
+        "",
+        r"lacks 'visits'; 'visit' is new\n  help: was 'visit' called 'visits' then\? Rename it",
+    ),
+    "a column of another type": (
+        lambda t: changed(t, spent=pl.lit("a lot")),
+        "",
+        r"'spent' is a number .*row 1 has 'a lot'",
+    ),
+    "a class is new": (
+        lambda t: changed(t, buys=pl.lit("perhaps")),
+        "",
+        r"no class in training: 'perhaps'\n  help: the classes are 'no', 'yes'",
+    ),
+    "another target": (
+        lambda t: t,
+        "--target member",
+        r"run predicts 'buys', not 'member'\n  help: --target 'buys', or fit without --start-from",
+    ),
+    "a column is left out": (
+        lambda t: t,
+        "--drop visits",
+        r"run reads the columns 'visits', which are to be dropped\n  help: fit without",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_a_table_that_is_not_like_that_of_the_run_to_start_from_is_refused(
+    name: str, refused: Refused, finished: Path, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    change, words, message = EARLIER[name]
+    table = tmp_path / "next.csv"
+    change(frame).write_csv(table)
+    out = ("-o", tmp_path / "run", "--start-from", finished)
+    block = refused("fit", table, "--target", "buys", *out, *words.split())
+    assert re.search(message, block), block
+
+
+def test_rows_that_the_run_to_start_from_has_seen_cannot_judge_it(
+    refused: Refused, finished: Path, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    judges = load_file(finished / "predictions.safetensors")
+    new = {*judges["valid.index"].tolist(), *judges["test.index"].tolist()}
+    table = tmp_path / "seen.csv"
+    frame[[i for i in range(240) if i not in new]].write_csv(table)
+    block = refused(
+        *("fit", table, "--target", "buys", "-o", tmp_path / "run", "--start-from", finished)
+    )
+    assert re.search(r"was trained on (\d+) of the \1 rows of the validation part: too few", block)
+    assert "help: give rows that are new to it, or the same table with the --seed" in block
+
+
+def test_a_run_to_start_from_that_is_none_or_was_changed_is_refused(
+    refused: Refused, table: Path, run: Path, tmp_path: Path
+) -> None:
+    fit = ("fit", table, "--target", "buys", "-o")
+    onto_itself = refused(*fit, run, "--start-from", run, "--force")
+    assert f"{run} is the run to start from\n  help: choose another -o" in onto_itself
+    start = ("--start-from", run)
+    whole = (run / "members.safetensors").read_bytes()
+    (run / "members.safetensors").write_bytes(whole[:-9] + b"123456789")
+    assert "members.safetensors was changed" in refused(*fit, tmp_path / "new", *start)
+    (run / "members.safetensors").unlink()
+    assert "members.safetensors is missing" in refused(*fit, tmp_path / "new", *start)
+    (run / "run.json").unlink()
+    assert "is not a run folder: no run.json" in refused(*fit, tmp_path / "new", *start)
 
 
 def test_what_is_missing_altogether_is_asked_for(

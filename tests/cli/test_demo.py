@@ -15,6 +15,7 @@ from alnico.cli import demo
 from alnico.data.demo import DemoTable
 from alnico.errors import MissingExtraError
 from alnico.fitting import Options
+from alnico.fitting.predicts import Predicts
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ def shop(frame: pl.DataFrame) -> DemoTable:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, shop: DemoTable) -> None:
     """The demo with this shop, one architecture and few kinds."""
-    options = functools.partial(Options, architectures=("mlp",), kinds=("average",))
+    quick = {"architectures": ("mlp",), "kinds": ("average",), "together": ("apart",)}
+    options = functools.partial(Options, **quick)
     monkeypatch.setattr("alnico.fitting.Options", options)
     monkeypatch.setattr("alnico.data.demo.clothing", lambda: shop)
 
@@ -48,10 +50,13 @@ def test_it_tells_source_licence_leak_result_and_worth(command: Callable, tmp_pa
     assert "'rating' gives 'buys' away by itself (AUC 1.000): it is dropped" in said
     assert "rating (as asked)" in said
     out = " ".join(done.out.split())
-    assert re.search(r"Fusing (paid|did not pay).* For the shop: of the customers who would", out)
+    told = (
+        r"Fusing (paid|did not pay).* Row 1, \w+, predicts: .* For the shop: of the customers who"
+    )
+    assert re.search(told, out)
     run = tmp_path / "deep" / "demo" / "clothing"
     assert f"The run folder: {run}" in done.out
-    assert f"alnico leaderboard {run} --all" in done.err
+    assert f"alnico report {run} " in done.err and f"alnico leaderboard {run} --all" in done.err
     assert command("leaderboard", run).out in done.out
     short = [line for line in (done.out + done.err).splitlines() if str(tmp_path) not in line]
     assert max(map(len, short)) <= 84
@@ -99,6 +104,7 @@ def test_the_worth_counts_the_rare_class_in_the_tenth_ranked_highest(
     chances[:5] = 0.0  # five of the forty are ranked last
     both = np.stack([chances, 1 - chances] if rare == 0 else [1 - chances, chances], 1)
     prepared = SimpleNamespace(target=target, split=SimpleNamespace(test=np.arange(200)))
-    fitted = SimpleNamespace(rows=[SimpleNamespace(test_prediction=both)], prepared=prepared)
+    rows = [SimpleNamespace(test_prediction=1 - both), SimpleNamespace(test_prediction=both)]
+    fitted = SimpleNamespace(rows=rows, predicts=Predicts(2, "It was chosen."), prepared=prepared)
     said = demo._worth(shop, fitted)
     assert "50% are found in the tenth" in said and "(20 rows)" in said

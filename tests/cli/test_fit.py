@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,13 @@ from safetensors.numpy import load_file
 from sklearn import metrics
 
 import alnico
+from alnico.evaluation.metrics import Metric
+from alnico.fitting.predicts import Predicts
+from alnico.fitting.rows import Row
 
 WIDTH = 84
 TIMES = ("fit_seconds", "microseconds_a_row")
+APART = ("--together", "apart")
 
 
 def record_of(run: Path) -> dict:
@@ -67,12 +71,20 @@ def test_stdout_has_the_table_alone_and_stderr_tells_the_rest(
     assert done.code == 0
     assert done.out == command("leaderboard", run).out
     phases = re.findall(r"^  ([a-z]+) ", done.err, flags=re.MULTILINE)
-    assert phases[:8] == ["table", "target", "split", "encode", "train", "fuse", "test", "alnico"]
+    assert phases[:5] == ["table", "target", "split", "encode", "train"]
+    assert phases[5:9] == ["train", "train", "fuse", "test"]
+    trained = re.findall(r"^  train +(.*?)  best", done.err, flags=re.MULTILINE)
+    assert trained == ["mlp x5", "mlp x4 shared", "mlp x4 papa"]
     assert "240 rows, 2 numbers, 1 category, 1 boolean, 1 date-time" in done.err
     assert re.search(r"Fusing (paid|did not pay)", done.err)
-    last = done.err.splitlines()[-3:]
-    assert last[0] == f"{run} holds the model.  Next:"
-    assert last[1] == f"  alnico predict {run} new.csv -o out.csv"
+    why = record_of(run)["predicts"]["why"]
+    assert why in " ".join(done.err.split()) and why.startswith("Row 1, ")
+    assert done.err.splitlines()[-4:] == [
+        f"{run} holds the model.  Next:",
+        f"  alnico report {run}",
+        f"  alnico predict {run} new.csv -o out.csv",
+        f"  alnico leaderboard {run} --all",
+    ]
     told = [line for line in done.err.splitlines() if str(run) not in line]
     assert max(map(len, [*told, *done.out.splitlines()])) <= WIDTH
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
@@ -85,7 +97,7 @@ def test_quiet_shows_the_table_alone_and_json_every_figure(fit: Callable, tmp_pa
     found = json.loads(done.out)
     kept = record_of(run)
     assert found["metric"] == kept["metric"] == "log_loss"
-    own = ("networks", "structure")
+    own = ("networks", "structure", "leaning")
     assert found["rows"] == [{k: v for k, v in row.items() if k not in own} for row in kept["rows"]]
 
 
@@ -145,7 +157,7 @@ def test_the_task_follows_from_the_target(
     expression, kind, classes = TARGETS[name]
     table, run, out = (tmp_path / name for name in ("t.csv", "run", "out.csv"))
     frame.with_columns(buys=expression).write_csv(table)
-    assert fit("-o", run, "-q", source=table).code == 0
+    assert fit("-o", run, *APART, "-q", source=table).code == 0
     task = record_of(run)["task"]
     assert (task["kind"], task["classes"]) == (kind, classes)
     assert command("predict", run, table, "-o", out).code == 0
@@ -167,7 +179,7 @@ def test_the_positive_class_and_the_metric_may_be_chosen(
     fit: Callable, frame: pl.DataFrame, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    assert fit("-o", run, "--positive", "no", "--metric", "roc_auc", "-q").code == 0
+    assert fit("-o", run, *APART, "--positive", "no", "--metric", "roc_auc", "-q").code == 0
     record = record_of(run)
     assert record["task"]["classes"] == ["yes", "no"] and record["metric"] == "roc_auc"
     scores = [row["valid"] for row in record["rows"]]
@@ -190,7 +202,7 @@ def test_rows_of_a_group_stay_in_one_part(
     table, run = tmp_path / "t.csv", tmp_path / "run"
     customer = np.arange(frame.height) // 3
     frame.with_columns(customer=pl.Series(customer)).write_csv(table)
-    assert fit("-o", run, "--group", "customer", "-q", source=table).code == 0
+    assert fit("-o", run, *APART, "--group", "customer", "-q", source=table).code == 0
     groups = [set(customer[list(part)]) for part in parts_of(run)]
     assert all(groups) and not groups[0] & groups[1] and not (groups[0] | groups[1]) & groups[2]
 
@@ -204,7 +216,7 @@ def test_the_latest_rows_test_and_windows_do_not_reach_into_them(
     end = pl.Series([f"2024-{m + 2:02}-01" for m in month])
     frame.drop("since").with_columns(cutoff=cutoff, until=end).write_csv(table)
     words = ("--time-column", "cutoff", "--window-end", "until")
-    done = fit("-o", run, *words, source=table)
+    done = fit("-o", run, *APART, *words, source=table)
     assert done.code == 0, done.err
     _, valid, test = parts_of(run)
     assert {int(m) for m in month[list(test)]} == {9, 10}
@@ -219,7 +231,7 @@ def test_columns_are_read_as_asked(fit: Callable, frame: pl.DataFrame, tmp_path:
     nothing = pl.lit(None, pl.String)
     frame.with_columns(code=pl.col("visits") + 100, nothing=nothing).write_csv(table)
     words = ("--text", "country", "--category", "code", "--drop", "spent", "--drop", "since")
-    done = fit("-o", run, *words, source=table)
+    done = fit("-o", run, *APART, *words, source=table)
     assert done.code == 0, done.err
     schema = record_of(run)["encoder"]["schema"]
     found = {column["name"]: column["type"] for column in schema["columns"]}
@@ -234,7 +246,7 @@ def test_a_table_of_categories_alone_is_fitted(
 ) -> None:
     table, run = tmp_path / "t.csv", tmp_path / "run"
     frame.select("country", "member", "buys").write_csv(table)
-    assert fit("-o", run, "-q", source=table).code == 0
+    assert fit("-o", run, *APART, "-q", source=table).code == 0
     assert alnico.load(run).predict_proba(table).shape == (240, 2)
 
 
@@ -245,10 +257,83 @@ def test_a_few_words_among_numbers_and_a_giveaway_are_warned_of(
     visits = pl.when(pl.int_range(240) == 7).then(pl.lit("many")).otherwise(pl.col("visits"))
     paid = (pl.col("buys") == "yes") * 12.5
     frame.with_columns(visits=visits, paid=paid).write_csv(table)
-    done = fit("-o", run, source=table)
+    done = fit("-o", run, *APART, source=table)
     assert done.code == 0
     assert "1 of 240 values of 'visits' are not numbers, e.g. 'many' in row 8" in done.err
     assert "column 'paid' gives 'buys' away by itself" in done.err and "--drop 'paid'" in done.err
+
+
+def test_a_search_trains_the_families_that_were_asked_for(
+    fit: Callable, command: Callable, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ("--trials", 2, "--together", "papa", "--kind", "average", "--kind", "papa")
+    done = fit("-o", run, *words)
+    assert done.code == 0, done.err
+    assert "  train    mlp x4 papa  best validation loss" in done.err
+    assert re.search(r"^  search   2 families, best loss 0\.\d{4}$", done.err, flags=re.MULTILINE)
+    assert re.search(r"^  search   4 fusions, best loss 0\.\d{4}$", done.err, flags=re.MULTILINE)
+    record = record_of(run)
+    assert [g["name"] for g in record["groups"]] == ["mlp-0", "mlp-1", "mlp-2"]
+    assert {member["together"] for member in record["members"]} == {"papa"}
+    families = [t for t in record["study"]["trials"] if t["what"] == "family"]
+    assert [t["number"] for t in families] == [0, 1]
+    assert all(re.fullmatch(r"mlp \d+ x [123], papa", t["name"]) for t in families)
+    assert record["options"]["trials"] == 2
+    kinds = {row["kind"] for row in record["rows"]}
+    assert kinds == {"linear", "single", "soup_uniform", "average", "papa"}
+    skipped = {row["kind"]: row["skipped"] for row in record["rows"] if row["skipped"]}
+    assert skipped == {"soup_uniform": "needs members of one start"}
+
+
+def test_without_trials_or_a_time_limit_nothing_is_searched(finished: Path) -> None:
+    record = record_of(finished)
+    assert record["study"] is None and record["options"]["trials"] is None
+    assert [group["name"] for group in record["groups"]] == ["mlp-0", "mlp-1", "mlp-2"]
+
+
+def test_members_of_an_earlier_run_join_in(
+    fit: Callable, command: Callable, finished: Path, frame: pl.DataFrame, tmp_path: Path
+) -> None:
+    table, run = tmp_path / "next.csv", tmp_path / "run"
+    frame.with_columns(spent=pl.col("spent") + 1.25).sample(fraction=0.9, seed=1).write_csv(table)
+    words = ("--start-from", finished, *APART)
+    done = fit("-o", run, *words, source=table)
+    assert done.code == 0, done.err
+    assert f"13 members of {finished}, and its encodings" in " ".join(done.err.split())
+    record, before = record_of(run), record_of(finished)
+    assert record["encoder"] == before["encoder"] and record["task"] == before["task"]
+    names = [member["name"] for member in record["members"]]
+    assert [f"{member['name']} (earlier)" for member in before["members"]] == names[:13]
+    assert names[13:] == [f"mlp-0.{i}" for i in range(5)]
+    assert command("predict", run, table, "-o", tmp_path / "out.csv").code == 0
+
+
+def test_the_row_that_is_chosen_predicts_and_the_closing_lines_say_why(
+    fit: Callable, command: Callable, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "The distilled network predicts, for it is small enough to be read aloud " + "twice " * 9
+
+    def choose(rows: Sequence[Row], metric: Metric) -> Predicts:
+        return Predicts([row.kind for row in rows].index("distilled") + 1, why.strip())
+
+    monkeypatch.setattr("alnico.fitting.fit.choose_row", choose)
+    run, out = tmp_path / "run", tmp_path / "out.csv"
+    words = ("--kind", "average", "--kind", "distilled", *APART, "--drop", "since")
+    done = fit("-o", run, *words)
+    assert done.code == 0, done.err
+    verdict, chosen = done.err[done.err.index("Fusing ") : done.err.index(f"{run} holds")].split(
+        "The distilled"
+    )
+    assert " ".join(f"The distilled {chosen}".split()) == why.strip()
+    assert verdict.endswith("\n") and max(map(len, chosen.splitlines())) <= WIDTH
+    record = record_of(run)
+    row = record["rows"][record["predicts"]["row"] - 1]
+    assert row["kind"] == "distilled" and record["predicts"]["why"] == why.strip()
+    assert command("predict", run, table, "-o", out).code == 0
+    kept = load_file(run / "predictions.safetensors")
+    said = pl.read_csv(out)["probability_yes"].to_numpy()[kept["test.index"]]
+    np.testing.assert_allclose(said, kept[f"test.row.{row['row']}"][:, 1], atol=1e-6)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +19,17 @@ from safetensors.numpy import load_file
 
 from alnico.cli.app import main
 from alnico.fitting import fit as fitting
+from alnico.fitting import train as training
 
-TRAIN = ("--architecture", "mlp", "--architecture", "resnet", "--kind", "average")
+TRAIN = (
+    *("--architecture", "mlp", "--architecture", "resnet"),
+    *("--kind", "average", "--together", "apart"),
+)
+SEARCH = ("--architecture", "mlp", "--kind", "average", "--trials", "3")
 TIMES = ("fit_seconds", "microseconds_a_row")
+
+START = (sys.executable, "-c", "import sys; from alnico.cli.app import main; sys.exit(main())")
+ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1"}  # others are at work on this machine
 
 
 def record_of(run: Path) -> dict:
@@ -34,7 +43,8 @@ def scores_of(run: Path) -> list[dict]:
 def stop_at(patch: pytest.MonkeyPatch, name: str, call: int, error: BaseException) -> list[object]:
     """Let a function of the fit fail at its n-th call; gives the list of its calls."""
     calls: list[object] = []
-    function = getattr(fitting, name)
+    module = training if name == "train_group" else fitting
+    function = getattr(module, name)
 
     def stopping(*args: object, **words: object) -> object:
         calls.append(args)
@@ -42,7 +52,7 @@ def stop_at(patch: pytest.MonkeyPatch, name: str, call: int, error: BaseExceptio
             raise error
         return function(*args, **words)
 
-    patch.setattr(fitting, name, stopping)
+    patch.setattr(module, name, stopping)
     return calls
 
 
@@ -101,7 +111,7 @@ def test_the_test_part_stays_shut_in_an_interrupted_run(stopped: Path) -> None:
     for row in record["rows"]:
         assert row["test"] is row["gain"] is row["gain_low"] is None and row["test_scores"] == {}
     kept = load_file(stopped / "predictions.safetensors")
-    assert kept and all(name.startswith("valid.") for name in kept)
+    assert {name.split(".")[0] for name in kept} == {"train", "valid"}
 
 
 def test_an_interrupt_while_the_test_part_is_scored_shuts_it_again(
@@ -132,6 +142,93 @@ def test_a_resumed_run_ends_as_if_it_had_not_been_stopped(
         assert here.read_bytes() == there.read_bytes()
     assert record_of(stopped)["status"] == "complete"
     assert [path.name for path in stopped.parent.iterdir()] == ["run"]
+
+
+def trials_of(run: Path) -> list[dict]:
+    """Every trial of a run's searches, without what the clock says."""
+    trials = record_of(run)["study"]["trials"]
+    return [{k: v for k, v in trial.items() if k != "seconds"} for trial in trials]
+
+
+@pytest.fixture(scope="module")
+def searched(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run with a search is when nothing stops it."""
+    torch.set_num_threads(1)
+    run = tmp_path_factory.mktemp("searched") / "run"
+    assert main(["fit", str(table), "--target", "buys", "-o", str(run), "-q", *SEARCH]) == 0
+    assert {trial["what"] for trial in trials_of(run)} == {"family", "fusion"}
+    return run
+
+
+def same_search(run: Path, whole: Path) -> None:
+    """See that a run ended as one did that nothing stopped."""
+    assert scores_of(run) == scores_of(whole) and trials_of(run) == trials_of(whole)
+    for name in ("model", "members", "predictions"):
+        here, there = (place / f"{name}.safetensors" for place in (run, whole))
+        assert here.read_bytes() == there.read_bytes()
+    assert [path.name for path in run.parent.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("at", [4, 6], ids=["first trial", "last trial"])
+def test_a_search_that_was_stopped_goes_on_where_it_was(
+    at: int,
+    command: Callable,
+    searched: Path,
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        stop_at(patch, "train_group", at, KeyboardInterrupt())
+        assert command("fit", table, "--target", "buys", "-o", run, *SEARCH).code == 130
+    assert record_of(run)["status"] == "interrupted"
+    calls = stop_at(monkeypatch, "train_group", 0, AssertionError())
+    done = command("fit", table, "-o", run, "--resume", "-q")
+    assert (done.code, done.err, len(calls)) == (0, "", 7 - at)  # three groups, three families
+    same_search(run, searched)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_search_that_was_killed_goes_on_where_it_was(
+    command: Callable, searched: Path, table: Path, tmp_path: Path
+) -> None:
+    run, partial = tmp_path / "run", tmp_path / "run.partial"
+    words = [*START, "fit", str(table), "--target", "buys", "-o", str(run), *SEARCH]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL, env=ONE_THREAD) as process:
+        until = time.monotonic() + 60
+        while not (partial / "family.study.json").is_file():
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.002)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL and not run.exists()
+    done = command("fit", table, "-o", run, "--resume", "-q")
+    assert (done.code, done.err) == (0, "")
+    same_search(run, searched)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_run_that_another_process_is_at_is_left_alone(
+    refused: Callable, table: Path, tmp_path: Path
+) -> None:
+    run, lock = tmp_path / "run", tmp_path / "run.partial" / "lock"
+    words = [*START, "fit", str(table), "--target", "buys", "-o", str(run), *SEARCH]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, env=ONE_THREAD) as process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith(b"  train "):
+                    break
+            process.send_signal(signal.SIGSTOP)
+            held = "is held by another process, which searches and trains there\n  help: wait until"
+            assert held in refused("fit", table, "-o", run, "--resume")
+            forced = ("fit", table, "--target", "buys", "-o", run, "--force")
+            assert held in refused(*forced)
+            assert lock.is_file()
+        finally:
+            process.kill()
 
 
 def test_a_run_goes_on_only_with_its_own_table_and_options(
@@ -215,12 +312,9 @@ def test_a_real_interrupt_ends_in_a_run_that_predicts(
     command: Callable, table: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    code = "import sys; from alnico.cli.app import main; sys.exit(main())"
-    words = [sys.executable, "-c", code, "fit", str(table), "--target", "buys", "-o", str(run)]
-    words += ["--time-limit", "60s"]
-    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # others are at work on this machine
+    words = [*START, "fit", str(table), "--target", "buys", "-o", str(run), "--time-limit", "60s"]
     with subprocess.Popen(
-        words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=one_thread
+        words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, env=ONE_THREAD
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

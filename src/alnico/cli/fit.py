@@ -84,8 +84,11 @@ def _fit(
 ) -> Fitted:
     """Fit and keep the run; whatever ends it early, what was trained can go on."""
     from alnico.data.table import read_table
+    from alnico.errors import OutputError
     from alnico.fitting import Store, fit_table, save_run
 
+    if options.start_from is not None and Path(options.start_from).resolve() == output.resolve():
+        raise OutputError(f"{output} is the run to start from", help="choose another -o")
     store = Store(output)
     if not resume:
         store.check(force=force)
@@ -101,6 +104,8 @@ def _fit(
         raise
     if fitted.status == "complete":
         store.end()
+    else:
+        store.pause()
     return fitted
 
 

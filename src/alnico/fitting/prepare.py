@@ -93,8 +93,9 @@ def prepare(
     target = encode_target(frame[options.target], task)
     numbers = [column.name for column in schema.columns if column.type == "number"]
     check_finite(frame, numbers, source=table.source)
+    typed = conform(frame, schema, source=table.source)
     split = _split(frame, target, options, is_classification=task.is_classification)
-    leaks = find_leaks(frame[split.train], schema, target[split.train], task, seed=options.seed)
+    leaks = find_leaks(typed[split.train], schema, target[split.train], task, seed=options.seed)
     _warn_of(leaks, options.target)
     if earlier is None:
         task = _units(task, target[split.train])
@@ -104,10 +105,7 @@ def prepare(
     _check_sizes(split)
     note("split", f"{split.how}; the test part is opened once, at the end")
     with phase("encode", "learning the encodings from the training part") as work:
-        if earlier is None:
-            encoder = fit_encoder(conform(frame[split.train], schema, source=table.source), schema)
-        else:
-            encoder = earlier.encoder
+        encoder = fit_encoder(typed[split.train], schema) if earlier is None else earlier.encoder
         encoder = replace(encoder, raw=raw or encoder.raw)
         train, valid = (
             _rows(frame, encoder, target, task, part) for part in (split.train, split.valid)

@@ -137,6 +137,10 @@ class Store:
         self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def pause(self) -> None:
+        """The run was interrupted: it can go on, in any process."""
+        self._lock.release()
+
     def give_up(self) -> bool:
         """The run failed: if no group was trained, nothing is left of it; else it can go on."""
         if not self._lock.is_locked:  # it never began, or the folder is another process's

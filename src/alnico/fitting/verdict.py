@@ -75,11 +75,16 @@ def verdict(
     compared = "; ".join(_compared(gain, names[kind], metric) for kind, gain in gains.items())
     sentences = [
         _opening(paid, gains),
-        f"The best fusion by validation is {fusion.kind} of {fusion.parts}; on the test part it is "
-        f"{compared}.",
+        f"The best fusion by validation is {_named(fusion)}; on the test part it is {compared}.",
     ]
     beaten = _linear_wins(scored, metric)
     return Verdict(paid, " ".join(filter(None, [*sentences, beaten])))
+
+
+def _named(row: Row) -> str:
+    """`concat of mlp x3`, but `pruned concat of mlp x3` and `distilled mlp of concat`."""
+    between = " " if row.kind in ("pruned", "distilled") else " of "
+    return f"{row.kind}{between}{row.parts}"
 
 
 def _opening(paid: bool, gains: Mapping[str, Gain]) -> str:
