@@ -42,8 +42,8 @@ def test_alone_it_shows_six_verbs_with_an_example_each(capsys: pytest.CaptureFix
     assert main([]) == 0
     out, err = capsys.readouterr()
     verbs = re.findall(r"^  (\w+) +alnico \1", out, flags=re.MULTILINE)
-    assert verbs == ["demo", "fit", "leaderboard", "predict", "evaluate", "events"]
-    assert set(verbs) == set(command_line.typer.main.get_command(command_line.app).commands)
+    assert verbs == ["demo", "fit", "report", "predict", "merge", "scan"]
+    assert set(verbs) < set(command_line.typer.main.get_command(command_line.app).commands)
     assert max(map(len, out.splitlines())) <= 84 and err == ""
 
 

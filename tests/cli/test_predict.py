@@ -86,6 +86,7 @@ def test_every_row_of_the_leaderboard_predicts_what_it_was_scored_by(
     assert kinds == {
         *("linear", "single", "single_refit", "soup_uniform", "soup_greedy", "soup_learned"),
         *("swa", "ema", "average", "selection", "stacking", "concat", "attention"),
+        *("shared", "papa", "pruned", "distilled"),
     }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 import torch
 
 from alnico.data.table import read_table
-from alnico.fitting import Bench, Fitted, Options, fit_table
+from alnico.fitting import Bench, Fitted, Options, fit_table, save_run
 from alnico.fitting.members import TrainedGroup, train_group
 from alnico.fitting.plan import Group
 from alnico.fitting.prepare import Prepared, prepare
@@ -93,6 +97,8 @@ def bench(prepared: Prepared, trained: TrainedGroup) -> Bench:
         prepared.folds,
         prepared.encoder.inputs,
         prepared.task,
+        prepared.metric,
+        prepared.encoder.columns,
     )
 
 
@@ -101,3 +107,58 @@ def fitted(shop: pl.DataFrame) -> Fitted:
     """A whole run on the shop, with every kind of row."""
     torch.set_num_threads(1)
     return fit_table(read_table(shop), OPTIONS)
+
+
+@pytest.fixture(scope="session")
+def small(shop: pl.DataFrame) -> pl.DataFrame:
+    """Rows enough for a run of many groups that takes a second."""
+    return shop[:200]
+
+
+@pytest.fixture(scope="session")
+def searching() -> Options:
+    """A search of two families: one scheme of each sort, and the fusions that are taught from."""
+    return replace(
+        OPTIONS,
+        optimisers=("adamw",),
+        kinds=("average", "stacking", "distilled"),
+        together=("apart", "shared"),
+        trials=2,
+    )
+
+
+@pytest.fixture(scope="session")
+def searched(small: pl.DataFrame, searching: Options) -> Fitted:
+    torch.set_num_threads(1)
+    return fit_table(read_table(small), searching)
+
+
+@pytest.fixture(scope="session")
+def run(searched: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of the search."""
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    save_run(folder, searched)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def alike() -> Callable[[Fitted, Fitted], bool]:
+    """Whether two runs ended alike, in all but what the clock says."""
+
+    def told(fitted: Fitted) -> list[object]:
+        rows = [(r.kind, r.parts, r.valid_score, r.test_score, r.skipped) for r in fitted.rows]
+        trials = [
+            (name, t.number, t.params, t.state, t.value, t.why)
+            for name, study in fitted.studies.items()
+            for t in study.trials
+        ]
+        return [rows, trials, fitted.predicts, fitted.verdict]
+
+    def same(one: Fitted, other: Fitted) -> bool:
+        assert told(one) == told(other)
+        return all(
+            np.array_equal(a.test_prediction, b.test_prediction)
+            for a, b in zip(one.rows, other.rows, strict=True)
+        )
+
+    return same

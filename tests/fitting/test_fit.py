@@ -16,13 +16,19 @@ from sklearn.metrics import r2_score, roc_auc_score
 
 from alnico.data.table import read_table
 from alnico.errors import RecipeError, UnknownNameError
-from alnico.fitting import Bench, Fitted, Options, Store, fit_table, kind, kinds
-from alnico.fitting.fit import wanted_kinds
+from alnico.fitting import Bench, Fitted, Options, fit_table, kind, kinds
+from alnico.fitting.members import TrainedGroup
 from alnico.fitting.prepare import Prepared
 from alnico.fitting.rows import Row
 from alnico.progress import Event, listen
 
-ASKED = Options(target="buys", positive="yes", architectures=("dcn",), optimisers=("adamw",))
+ASKED = Options(
+    target="buys",
+    positive="yes",
+    architectures=("dcn",),
+    optimisers=("adamw",),
+    together=("apart",),
+)
 QUICK = replace(ASKED, kinds=("average",))
 
 
@@ -32,7 +38,7 @@ def by_kind(fitted: Fitted) -> dict[str, Row]:
 
 
 def quick(frame: pl.DataFrame, target: str, **asked: object) -> Fitted:
-    return fit_table(read_table(frame), Options(target=target, **asked))
+    return fit_table(read_table(frame), Options(target=target, together=("apart",), **asked))
 
 
 def test_every_kind_is_on_the_leaderboard_in_the_order_of_validation(fitted: Fitted) -> None:
@@ -43,6 +49,23 @@ def test_every_kind_is_on_the_leaderboard_in_the_order_of_validation(fitted: Fit
     assert fitted.rows[-1].kind == "single_refit" and fitted.rows[-1].valid_score is None
     assert all(row.test_score is not None for row in fitted.rows)
     assert fitted.verdict is not None and fitted.seconds > 0
+    assert not fitted.studies  # nobody asked for a search
+
+
+def test_every_fusion_says_how_far_it_leans_on_whom(fitted: Fitted) -> None:
+    names = {member.name for member in fitted.members}
+    for row in fitted.rows:
+        assert (row.leaning is not None) == (row.structure is not None and bool(row.names))
+        if row.leaning is not None:
+            assert set(row.names) <= names and len(row.leaning) == len(row.nets)
+            assert sum(row.leaning) == pytest.approx(1) and min(row.leaning) >= 0
+    assert by_kind(fitted)["concat"].leaning is not None
+
+
+def test_the_row_that_predicts_is_one_of_them_and_chosen_before_the_test_part(fitted) -> None:
+    chosen = fitted.rows[fitted.predicts.row - 1]
+    assert chosen is fitted.rows[0] or chosen.kind == "distilled"
+    assert f"Row {fitted.predicts.row}, " in fitted.predicts.why
 
 
 def test_the_refit_is_of_the_best_single_network_and_calibrated_like_it(fitted: Fitted) -> None:
@@ -52,28 +75,81 @@ def test_the_refit_is_of_the_best_single_network_and_calibrated_like_it(fitted: 
     assert rows["single_refit"].n_parameters == rows["single"].n_parameters
 
 
-def test_a_run_without_a_time_limit_repeats_itself_exactly(fitted, shop: pl.DataFrame) -> None:
+def test_a_run_without_a_time_limit_repeats_itself_exactly(fitted, shop, alike) -> None:
     torch.manual_seed(99)
     again = fit_table(read_table(shop), fitted.options)
-    for one, other in zip(fitted.rows, again.rows, strict=True):
-        assert (one.kind, one.parts) == (other.kind, other.parts)
-        assert one.valid_score == other.valid_score and one.gain == other.gain
-        assert np.array_equal(one.test_prediction, other.test_prediction)
+    assert alike(fitted, again)
+    assert [row.gain for row in fitted.rows] == [row.gain for row in again.rows]
+
+
+def test_a_search_with_a_seed_repeats_itself_exactly(searched, small, searching, alike) -> None:
+    torch.manual_seed(99)
+    assert alike(searched, fit_table(read_table(small), searching))
+    other = fit_table(read_table(small), replace(searching, seed=1, kinds=("average",)))
+    params = [[t.params for t in run.studies["family"].trials] for run in (searched, other)]
+    assert params[0] != params[1]
+
+
+def test_a_search_trains_families_numbered_after_the_first_pass(searched: Fitted) -> None:
+    names = [group.members[0].group.name for group in searched.groups]
+    assert names == ["mlp-0", "mlp-1", "mlp-2", "mlp-3"]
+    assert set(searched.studies) == {"family", "fusion"}
+    assert [trial.number for trial in searched.studies["family"].trials] == [0, 1]
+    singles = {row.parts for row in searched.rows if row.kind == "single"}
+    later = [m for g in searched.groups[2:] for m in g.members if m.group.together == "apart"]
+    assert {member.name for member in later} <= singles
+    blind = next(row for row in searched.rows if row.parts.startswith("all "))
+    n_pool = sum(member.group.together != "shared" for member in searched.members)
+    assert blind.parts == f"all {n_pool} members"  # every kind was tried again over all of them
+
+
+def test_no_trials_are_no_search_even_with_time_to_spare(small: pl.DataFrame) -> None:
+    fitted = fit_table(read_table(small), replace(QUICK, trials=0, time_limit=600))
+    assert fitted.studies == {} and len(fitted.groups) == 1
+    assert not any("searched" in row.parts for row in fitted.rows)
+
+
+def test_a_family_that_fails_is_marked_and_the_rest_goes_on_without_it(
+    small: pl.DataFrame, searching: Options, searched: Fitted, monkeypatch
+) -> None:
+    from alnico.fitting import train
+
+    real = train.train_group
+
+    def broken(group, *args: object, **named: object) -> TrainedGroup:
+        if group.name.endswith("-2"):
+            raise ZeroDivisionError("its rate is 0")
+        return real(group, *args, **named)
+
+    monkeypatch.setattr(train, "train_group", broken)
+    fitted = fit_table(read_table(small), searching)
+    family = fitted.studies["family"].trials
+    assert [trial.why for trial in family] == ["ZeroDivisionError: its rate is 0", None]
+    assert family[0].params == searched.studies["family"].trials[0].params
+    names = [group.members[0].group.name for group in fitted.groups]
+    assert [name.split("-")[1] for name in names] == ["0", "1", "3"]
+    assert fitted.status == "complete"
+    for row in fitted.rows:
+        assert row.skipped or (np.isfinite(row.valid_score) and np.isfinite(row.test_score))
 
 
 def test_the_test_part_is_opened_once_when_nothing_is_left_to_choose(shop, monkeypatch) -> None:
-    from alnico.fitting import fit
+    from alnico.fitting import fit, train, trying
 
     events: list[str] = []
-    steps = ("prepare", "train_group", "rank", "retrain", "open_test")
-    for name in steps:
-        real = getattr(fit, name)
+    steps = [(fit, "prepare"), (train, "train_group"), (trying, "rank"), (fit, "search_fusions")]
+    steps += [(trying, "teach"), (fit, "teach"), (fit, "retrain"), (fit, "choose_row")]
+    for room, name in [*steps, (fit, "open_test")]:
+        real = getattr(room, name)
         spy = lambda *a, _n=name, _f=real, **k: events.append(_n) or _f(*a, **k)  # noqa: E731
-        monkeypatch.setattr(fit, name, spy)
+        monkeypatch.setattr(room, name, spy)
     real = Prepared.open_test
     monkeypatch.setattr(Prepared, "open_test", lambda self: events.append("OPEN") or real(self))
-    fit_table(read_table(shop), replace(QUICK, kinds=("average", "single_refit")))
-    assert events == ["prepare", "train_group", "rank", "retrain", "rank", "OPEN", "open_test"]
+    asked = replace(QUICK, kinds=("average", "single_refit", "distilled"), trials=1)
+    fit_table(read_table(shop), asked)
+    pass_ = ["train_group", "rank"]
+    search = ["search_fusions", "teach", "rank", "retrain", "choose_row"]
+    assert events == ["prepare", *pass_, *pass_, *search, "OPEN", "open_test"]
 
 
 def test_changing_the_test_rows_changes_nothing_but_test_scores(shop: pl.DataFrame) -> None:
@@ -91,8 +167,6 @@ def test_changing_the_test_rows_changes_nothing_but_test_scores(shop: pl.DataFra
 def test_only_the_kinds_asked_for_are_tried_beside_the_references(shop: pl.DataFrame) -> None:
     fitted = fit_table(read_table(shop), QUICK)
     assert set(by_kind(fitted)) == {"linear", "single", "average"}
-    assert wanted_kinds(("average", "single_refit"))[-1] == "single_refit"
-    assert wanted_kinds(()) == [*kinds, "single_refit"]
 
 
 def test_an_unknown_kind_is_found_before_the_table_is_looked_at() -> None:
@@ -198,20 +272,33 @@ def test_within_a_time_limit_more_members_are_trained_and_every_kind_is_accounte
     assert fitted.status == "complete"
 
 
-def test_what_found_no_time_is_shown_as_skipped_or_as_it_was(shop, monkeypatch) -> None:
+@pytest.mark.parametrize("room", ["clock", "epochs"])
+def test_a_refit_that_has_no_time_or_no_epochs_is_skipped(small, room: str, monkeypatch) -> None:
     from alnico.fitting import fit
 
-    fitted = fit_table(read_table(shop), QUICK)
-    monkeypatch.setattr(fit.Clock, "has", lambda self, seconds: False)
-    before = by_kind(fitted)["average"]
-    fit._try_kinds(fitted, ["single", "average", "stacking"], fit.Clock(None))
+    if room == "clock":
+        monkeypatch.setattr(fit.Clock, "has", lambda self, seconds=0.0, *, share=1.0: seconds == 0)
+        why, members = "no time was left", []
+    else:
+        small = small.select("visits", "buys")
+        why = "the best single network was not trained here"
+        members = [torch.nn.Sequential(torch.nn.Linear(1, 2))]
+        monkeypatch.setattr(fit, "train_first_pass", lambda *_: None)
+    asked = replace(QUICK, kinds=("single_refit",))
+    fitted = fit_table(read_table(small), asked, members=members)
+    assert (fitted.rows[-1].kind, fitted.rows[-1].skipped) == ("single_refit", why)
+    assert fitted.status == "complete"
+
+
+def test_together_restricts_the_schemes_and_papas_members_stand_as_single_networks(small) -> None:
+    asked = replace(QUICK, together=("papa",), kinds=("papa", "shared", "average"))
+    fitted = fit_table(read_table(small), asked)
+    assert {member.group.together for member in fitted.members} == {"papa"}
     rows = by_kind(fitted)
-    assert rows["average"] is before  # what was there already is not lost
-    assert rows["stacking"].skipped == "no time was left" and rows["stacking"].test_score is None
-    assert rows["single"].skipped is None
-    fit._refit(fitted, ["single_refit"], fit.Clock(None))
-    assert fitted.rows[-1].kind == "single_refit"
-    assert fitted.rows[-1].skipped == "no time was left"
+    assert rows["shared"].skipped == "no group was trained so"
+    assert rows["papa"].skipped is None
+    singles = {row.parts for row in fitted.rows if row.kind == "single"}
+    assert singles == {member.name for member in fitted.members}
 
 
 def test_a_limit_that_is_too_short_for_one_member_is_said(shop: pl.DataFrame) -> None:
@@ -229,67 +316,6 @@ def test_progress_is_told_phase_by_phase(shop: pl.DataFrame) -> None:
     assert [phase.name for phase in ended] == ["encode", "train", "fuse", "refit", "test"]
     assert "dcn x2  best validation loss 0." in ended[1].text
     assert ended[4].text == "opened once: 100 rows, log_loss of every row"
-
-
-@pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch):
-    """Ctrl-C at the nth call of a function of the fit."""
-
-    def at(name: str, n: int = 1) -> None:
-        from alnico.fitting import fit
-
-        calls: list[str] = []
-        real = getattr(fit, name)
-
-        def interrupted(*args: object, **named: object) -> object:
-            calls.append(name)
-            if len(calls) == n:
-                raise KeyboardInterrupt
-            return real(*args, **named)
-
-        monkeypatch.setattr(fit, name, interrupted)
-
-    return at
-
-
-def test_an_interrupt_before_a_member_is_trained_leaves_nothing(shop, interrupt) -> None:
-    interrupt("train_group")
-    with pytest.raises(KeyboardInterrupt):
-        fit_table(read_table(shop), QUICK)
-
-
-@pytest.mark.parametrize(("name", "n"), [("calibrate", 2), ("retrain", 1), ("verdict", 1)])
-def test_an_interrupt_keeps_the_best_so_far_and_the_test_part_shut(
-    shop, interrupt, name, n
-) -> None:
-    interrupt(name, n)
-    fitted = fit_table(read_table(shop), replace(QUICK, kinds=("average", "single_refit")))
-    assert fitted.status == "interrupted" and not fitted.test_opened and fitted.verdict is None
-    assert fitted.rows[0].valid_score is not None and fitted.rows[0].nets
-    for row in fitted.rows:
-        assert row.test_score is row.gain is row.test_prediction is None and not row.test_scores
-
-
-def test_an_interrupted_run_goes_on_where_it_was_and_ends_as_if_it_never_stopped(
-    shop: pl.DataFrame, interrupt, monkeypatch, tmp_path: Path
-) -> None:
-    asked = replace(QUICK, architectures=("dcn", "gated"))
-    table = read_table(shop)
-    straight = fit_table(table, asked)
-    interrupt("train_group", 2)
-    stopped = fit_table(table, asked, store=Store(tmp_path / "run"))
-    monkeypatch.undo()
-    assert [g.members[0].group.name for g in stopped.groups] == ["gated-0"]
-    store = Store(tmp_path / "run")
-    resumed = fit_table(table, store.resume(table.digest), store=store)
-    assert resumed.status == "complete"
-    for one, other in zip(straight.rows, resumed.rows, strict=True):
-        assert (one.kind, one.parts, one.valid_score) == (
-            other.kind,
-            other.parts,
-            other.valid_score,
-        )
-        assert np.array_equal(one.test_prediction, other.test_prediction)
 
 
 @pytest.mark.slow

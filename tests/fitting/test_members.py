@@ -111,6 +111,69 @@ def test_a_stack_without_dropout_trains_the_members_that_a_loop_trains(
         torch.testing.assert_close(one.outputs.logits, other.outputs.logits, rtol=1e-3, atol=1e-3)
 
 
+def test_members_that_begin_from_a_trained_network_begin_from_its_weights(
+    group: Group, prepared: Prepared, trained: TrainedGroup
+) -> None:
+    inputs, task = prepared.encoder.inputs, prepared.task
+    warm = trained.members[0].net.module
+    before = weights(warm).clone()
+    begun = replace(group, starts=(0, 0, 0, 0), begins_from="mlp-0.0 (earlier)")
+    at_once = time.monotonic()  # no step is taken
+    late, early = (
+        train_group(
+            replace(begun, epochs=2),
+            prepared.train,
+            prepared.valid,
+            inputs=inputs,
+            task=task,
+            way="rule",
+            warm=warm,
+            deadline=deadline,
+        )
+        for deadline in (at_once, None)
+    )
+    assert all(torch.equal(weights(m.net.module), before) for m in late.members)
+    assert torch.equal(weights(warm), before), "what it begins from was trained itself"
+    far = weights(trained.members[1].net.module) - before
+    for member in early.members:
+        assert 0 < (weights(member.net.module) - before).norm() < far.norm()
+        assert member.family == ("mlp-0", 0)
+
+
+def test_a_member_that_began_from_a_network_is_trained_again_from_it(
+    group: Group, prepared: Prepared, trained: TrainedGroup
+) -> None:
+    inputs, task = prepared.encoder.inputs, prepared.task
+    warm = trained.members[0].net.module
+    begun = replace(group, starts=(0, 0, 0, 0), epochs=3)
+    found = train_group(
+        begun, prepared.train, prepared.valid, inputs=inputs, task=task, way="loop", warm=warm
+    )
+    member = found.members[2]
+    again = retrain(member, prepared.train, inputs=inputs, task=task, warm=warm)
+    assert torch.equal(weights(again.module), weights(member.net.module))
+    cold = retrain(member, prepared.train, inputs=inputs, task=task)
+    assert not torch.equal(weights(cold.module), weights(member.net.module))
+
+
+@pytest.mark.parametrize("together", ["shared", "papa"])
+def test_members_that_cooperate_are_kept_at_the_same_epoch(
+    group: Group, prepared: Prepared, together: str
+) -> None:
+    allied = replace(group, starts=(0, 0, 0, 0), together=together, epochs=4)
+    found = train_group(
+        allied,
+        prepared.train,
+        prepared.valid,
+        inputs=prepared.encoder.inputs,
+        task=prepared.task,
+        way="rule",
+    )
+    assert len({member.best_epoch for member in found.members}) == 1
+    losses = [[epoch.valid_loss for epoch in member.history] for member in found.members]
+    assert all(row == losses[0] for row in losses)  # what they are judged by is one
+
+
 def test_a_deadline_ends_training_with_what_there_is(group: Group, prepared: Prepared) -> None:
     inputs, task = prepared.encoder.inputs, prepared.task
     late = train_group(

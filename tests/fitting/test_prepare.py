@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 from alnico.data.table import read_table
 from alnico.errors import DataError, RecipeError, UnknownNameError
-from alnico.fitting import Options
+from alnico.fitting import Fitted, Options, fit_table, save_run
+from alnico.fitting.earlier import read_earlier
 from alnico.fitting.prepare import Prepared, prepare
 from alnico.progress import Event, listen
 
@@ -174,6 +176,55 @@ def test_facts_are_told_before_anything_is_trained(shop: pl.DataFrame) -> None:
     assert told["table"] == "500 rows, 2 numbers, 1 category"
     assert "buys has 2 classes" in told["target"] and told["target"].endswith("% yes")
     assert "the test part is opened once" in told["split"]
+
+
+def test_numbers_as_they_are_stand_beside_their_encodings_for_networks_of_ones_own(shop) -> None:
+    plain, raw = (prepare(read_table(shop), ASKED, raw=raw) for raw in (False, True))
+    assert set(raw.valid.inputs) - set(plain.valid.inputs) == {"raw"}
+    wanted = shop[raw.split.valid].select("visits", "age").to_numpy().astype(np.float32)
+    np.testing.assert_array_equal(raw.valid.inputs["raw"], wanted)
+    assert "raw" in raw.open_test().inputs and raw.encoder.columns["raw"].tolist() == [0, 1]
+    assert raw.encoder.inputs == plain.encoder.inputs  # no network of ours reads them
+
+
+def test_a_run_that_starts_from_another_reads_the_table_as_that_one_did(
+    small, searching: Options, searched: Fitted, run: Path, shop: pl.DataFrame
+) -> None:
+    earlier = read_earlier(run)
+    events: list[Event] = []
+    later = shop[200:].with_columns(pl.col("visits") * 9)
+    with listen(events.append):
+        prepared = prepare(read_table(later), replace(ASKED, start_from=str(run)), earlier=earlier)
+    own = prepare(read_table(later), ASKED)
+    theirs = searched.prepared.encoder
+    assert np.array_equal(prepared.encoder.quantiles, theirs.quantiles)
+    assert not np.array_equal(prepared.encoder.quantiles, own.encoder.quantiles)
+    assert prepared.task == searched.prepared.task
+    assert len(prepared.train) == 180 and np.array_equal(prepared.split.test, own.split.test)
+    told = {event.phase.name: event.phase.text for event in events}
+    n = len(searched.members)
+    assert told["start"] == f"{n} members of {run}, and its encodings"
+    assert told["encode"].endswith(f", as in {run}")
+
+
+def test_a_regression_that_starts_from_another_keeps_its_units(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=200)
+    frame = pl.DataFrame({"x": x, "price": 500 + 70 * x.round(4)})
+    asked = Options("price", architectures=("dcn",), kinds=("linear",), together=("apart",))
+    first = fit_table(read_table(frame), asked)
+    save_run(tmp_path / "run", first)
+    dearer = frame.with_columns(pl.col("price") + 1_000, pl.col("x") + 0.001)
+    prepared = prepare(read_table(dearer), asked, earlier=read_earlier(tmp_path / "run"))
+    assert prepared.task == first.prepared.task
+    back = prepared.train.target * prepared.task.scale + prepared.task.center
+    wanted = dearer["price"].to_numpy()[prepared.split.train]
+    np.testing.assert_allclose(back, wanted, rtol=1e-5)
+
+
+def test_a_class_that_the_earlier_run_did_not_know_is_refused(run: Path, small) -> None:
+    frame = small.with_columns(buys=pl.lit("perhaps"))
+    with pytest.raises(DataError, match="perhaps"):
+        prepare(read_table(frame), ASKED, earlier=read_earlier(run))
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
 
 import alnico
+from alnico.data.fingerprint import fingerprints
 from alnico.errors import OutputError, RunFolderError
-from alnico.fitting import Fitted, save_run
-from alnico.runs import MEMBERS, MODEL, PREDICTIONS, RUN
+from alnico.fitting import Fitted, predictor, save_run
+from alnico.fitting.earlier import read_earlier
+from alnico.fitting.predicts import Predicts
+from alnico.runs import MEMBERS, MODEL, PREDICTIONS, RUN, read_run
+from alnico.searching import Study
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,8 @@ def test_every_member_is_told_with_its_history(record: dict, fitted: Fitted) -> 
         assert len(told["history"]) == len(member.history)
         assert told["history"][0]["valid_loss"] == member.history[0].valid_loss
         assert record["networks"][told["network"]]["name"] == "mlp"
+        assert (told["group"], told["together"]) == (member.group.name, member.group.together)
+    assert {m["together"] for m in record["members"]} == {"apart", "shared", "papa"}
 
 
 def test_every_network_is_kept_once_and_the_best_rows_in_the_model(folder, record) -> None:
@@ -63,7 +70,8 @@ def test_every_network_is_kept_once_and_the_best_rows_in_the_model(folder, recor
     kept = {name.split(".")[1] for name in (*model, *members) if name.startswith("network.")}
     assert kept == {str(i) for i in range(len(record["networks"]))}
     in_model = {name.split(".")[1] for name in model if name.startswith("network.")}
-    assert in_model == {str(i) for i in record["rows"][0]["networks"]}
+    chosen = record["rows"][record["predicts"]["row"] - 1]
+    assert in_model == {str(i) for i in chosen["networks"]}
 
 
 def test_the_model_and_the_record_are_enough_to_predict(folder, shop, tmp_path) -> None:
@@ -72,7 +80,7 @@ def test_the_model_and_the_record_are_enough_to_predict(folder, shop, tmp_path) 
     whole, part = (alnico.load(place).predict_proba(shop) for place in (folder, tmp_path))
     assert (whole == part).all()
     with pytest.raises(RunFolderError, match=r"members\.safetensors is missing"):
-        alnico.load(tmp_path, row=2)
+        alnico.load(tmp_path, row=2 if alnico.load(folder).row["row"] == 1 else 1)
 
 
 def test_predictions_are_rows_targets_and_scores_of_both_parts(folder, record, fitted) -> None:
@@ -135,3 +143,83 @@ def test_nothing_in_memory_changes_by_saving(fitted: Fitted, tmp_path: Path) -> 
     save_run(tmp_path / "run", fitted)
     after = [p for net in fitted.rows[0].nets for p in net.module.parameters()]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_every_trial_is_told_the_failed_ones_too(run: Path, searched: Fitted, tmp_path) -> None:
+    study = read_run(run).record["study"]
+    assert study["seed"] == 0 and "validation loss" in study["objective"]
+    trials = [(w, t) for w, found in searched.studies.items() for t in found.trials]
+    for told, (what, trial) in zip(study["trials"], trials, strict=True):
+        assert (told["what"], told["number"], told["state"]) == (what, trial.number, trial.state)
+        assert told["params"] == dict(trial.params) and told["value"] == trial.value
+        if what == "family":
+            assert str(trial.params["architecture"]) in told["name"]
+            assert str(trial.params["together"]) in told["name"]
+        else:
+            used = sum(trial.params[name] is True for name in trial.params)
+            assert told["name"] == f"{trial.params['structure']} of {used} groups"
+    family = searched.studies["family"]
+    failed = Study(family.space, seed=0, trials=family.trials)
+    failed.tell(failed.ask(), float("nan"))
+    save_run(tmp_path / "run", replace(searched, studies={"family": failed}))
+    last = read_run(tmp_path / "run").record["study"]["trials"][-1]
+    assert (last["state"], last["value"], last["why"]) == ("failed", None, "it gave nan")
+
+
+def test_without_a_search_there_is_no_study(record: dict) -> None:
+    assert record["study"] is None
+
+
+def test_it_is_told_which_row_predicts_and_why(record: dict, fitted: Fitted) -> None:
+    assert record["predicts"] == {"row": fitted.predicts.row, "why": fitted.predicts.why}
+
+
+def test_a_fusion_tells_how_far_it_leans_on_each_member(record: dict, fitted: Fitted) -> None:
+    members = {m["name"] for m in record["members"]}
+    for told, row in zip(record["rows"], fitted.rows, strict=True):
+        if row.leaning is None:
+            assert told["leaning"] is None
+            continue
+        assert {entry["member"] for entry in told["leaning"]} <= members
+        assert len(told["leaning"]) == len(told["networks"])
+        assert sum(entry["share"] for entry in told["leaning"]) == pytest.approx(1, abs=1e-2)
+    assert sum(told["leaning"] is not None for told in record["rows"]) >= 5
+
+
+def test_of_training_rows_a_number_each_is_kept_and_those_that_earlier_members_saw(
+    fitted: Fitted, folder: Path, tmp_path: Path
+) -> None:
+    own = fingerprints(fitted.prepared.train)
+    assert set(load_file(folder / PREDICTIONS)["train.fingerprint"].tolist()) == set(own.tolist())
+    earlier = replace(read_earlier(folder), seen=np.array([1, 2, int(own[0])]))
+    save_run(tmp_path / "run", replace(fitted, earlier=earlier))
+    kept = load_file(tmp_path / "run" / PREDICTIONS)["train.fingerprint"].tolist()
+    assert set(kept) == {1, 2, *own.tolist()} and len(kept) == len(set(kept))
+
+
+def test_what_predicts_in_memory_says_the_same_as_the_folder_bit_for_bit(
+    fitted: Fitted, folder: Path, shop: pl.DataFrame
+) -> None:
+    here, there = predictor(fitted), alnico.load(folder)
+    assert (here.predict_proba(shop) == there.predict_proba(shop)).all()
+    assert here.row["row"] == there.row["row"] == fitted.predicts.row
+    assert here.target == there.target and here.metric == there.metric
+
+
+def test_a_row_other_than_the_first_predicts_if_it_was_chosen(
+    fitted: Fitted, shop: pl.DataFrame, tmp_path: Path
+) -> None:
+    number, row = next((n, r) for n, r in enumerate(fitted.rows, 1) if r.kind == "distilled")
+    chosen = replace(fitted, predicts=Predicts(number, "it is small"))
+    save_run(tmp_path / "run", chosen)
+    test = shop[fitted.prepared.split.test]
+    said = alnico.load(tmp_path / "run").predict_proba(test)
+    np.testing.assert_allclose(said, row.test_prediction, atol=1e-6)
+    assert (predictor(chosen).predict_proba(test) == said).all()
+    assert {n.split(".")[0] for n in load_file(tmp_path / "run" / MODEL)} == {
+        "encoder",
+        "network",
+        "row",
+    }
+    size = sum(t.numel() for n, t in load_file(tmp_path / "run" / MODEL).items() if "network" in n)
+    assert size == row.n_parameters  # who predicts with the student carries the student alone

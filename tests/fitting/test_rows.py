@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from alnico.fitting import Bench
-from alnico.fitting.rows import Row, calibrate
-from alnico.structures import Concat
+from alnico.fitting.rows import Row, calibrate, find_leaning
+from alnico.structures import Average, Concat
 from alnico.types import Task
 
 BINARY = Task("binary", ("no", "yes"))
@@ -93,3 +95,40 @@ def test_its_network_and_parameters_are_those_of_members_and_structure(bench: Be
     with torch.no_grad():
         said = row.network.eval()(bench.valid.inputs)
     torch.testing.assert_close(said, mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture
+def joined(bench: Bench) -> Row:
+    """Three members, the middle one of which alone counts."""
+    members = bench.members[:3]
+    structure = Average([0.0, 1.0, 0.0], False)
+    nets = tuple(member.net for member in members)
+    return Row("average", "", nets, structure, names=tuple(m.name for m in members))
+
+
+def lean(row: Row, said: dict, bench: Bench) -> None:
+    find_leaning(row, said, bench.valid, inputs=bench.inputs, task=bench.task)
+
+
+def test_a_fusion_leans_on_the_only_member_that_it_hears(joined: Row, bench: Bench) -> None:
+    lean(joined, {}, bench)
+    assert joined.leaning == (0.0, 1.0, 0.0)
+
+
+def test_what_members_said_already_is_not_asked_again(joined: Row, bench: Bench, monkeypatch):
+    from alnico.fitting import rows
+
+    lean(joined, {}, bench)
+    asked: list[int] = []
+    once = rows.read_outputs
+    monkeypatch.setattr(rows, "read_outputs", lambda m, x: asked.append(id(m)) or once(m, x))
+    said = {id(m.net.module): m.outputs for m in bench.members[:2]}
+    again = replace(joined, leaning=None)
+    lean(again, said, bench)
+    assert again.leaning == joined.leaning and asked == [id(bench.members[2].net.module)]
+
+
+def test_what_joins_no_named_members_leans_on_none(joined: Row, bench: Bench) -> None:
+    for row in (replace(joined, names=()), Row("single", "", joined.nets[:1])):
+        lean(row, {}, bench)
+        assert row.leaning is None

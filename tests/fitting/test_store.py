@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from alnico.fitting.members import TrainedGroup
 from alnico.fitting.plan import Group
 from alnico.fitting.prepare import Prepared
 from alnico.runs import write_run
+from alnico.searching import Between, Study
 
 ASKED = Options(target="buys", optimisers=("adam",), seed=3)
 
@@ -26,9 +31,19 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def resumed(store: Store) -> Store:
+    store.pause()
     again = Store(store.out)
     again.resume("digest")
     return again
+
+
+def study_of(n_trials: int) -> Study:
+    """Trials of which the second failed."""
+    study = Study({"rate": Between(0.0, 1.0)}, seed=3)
+    for number in range(n_trials):
+        value = None if number == 1 else number / 7
+        study.tell(study.ask(), value, seconds=0.1, why=None if value is not None else "it fell")
+    return study
 
 
 def loaded(store: Store, group: Group, prepared: Prepared) -> TrainedGroup | None:
@@ -83,6 +98,7 @@ def test_a_resumed_run_asks_what_was_asked_and_keeps_its_groups(
     store, trained, group, prepared
 ) -> None:
     store.save(group, trained)
+    store.pause()
     again = Store(store.out)
     assert again.resume("digest") == ASKED
     again.begin(ASKED, "digest")
@@ -91,9 +107,12 @@ def test_a_resumed_run_asks_what_was_asked_and_keeps_its_groups(
 
 def test_a_new_run_forgets_what_another_left(store, trained, group, prepared) -> None:
     store.save(group, trained)
+    store.save_study("family", study_of(2))
+    store.pause()
     again = Store(store.out)
     again.begin(ASKED, "digest")
-    assert loaded(again, group, prepared) is None
+    assert loaded(again, group, prepared) is None and again.load_study("family") == []
+    assert sorted(path.name for path in again.folder.iterdir()) == ["asked.json", "lock"]
 
 
 def test_another_table_is_refused(store: Store) -> None:
@@ -114,6 +133,7 @@ def test_a_run_whose_test_part_was_opened_cannot_go_on(store: Store) -> None:
 
 def test_an_interrupted_run_goes_on(store: Store) -> None:
     write_run(store.out, {"test_opened": False}, {})
+    store.pause()
     assert Store(store.out).resume("digest") == ASKED
 
 
@@ -183,7 +203,78 @@ def test_at_the_end_nothing_is_left_of_it(store: Store, trained, group) -> None:
 def test_what_is_kept_is_plain_json_and_tensors(store: Store, trained, group) -> None:
     store.save(group, trained)
     kept = sorted(path.name for path in store.folder.iterdir())
-    assert kept == ["asked.json", "mlp-0.json", "mlp-0.safetensors"]
+    assert kept == ["asked.json", "lock", "mlp-0.json", "mlp-0.safetensors"]
     record = json.loads((store.folder / "mlp-0.json").read_text())
     assert record["group"]["settings"][3]["optimiser"] == "sgd"
     assert len(record["members"]) == 4
+
+
+def test_the_trials_of_a_study_come_back_as_they_were(resumed: Store) -> None:
+    study = study_of(3)
+    resumed.save_study("family", study_of(2))
+    resumed.save_study("family", study)
+    assert resumed.load_study("family") == study.trials
+    assert resumed.load_study("fusion") == []
+    assert Study(study.space, seed=3, trials=resumed.load_study("family")).ask() == study.ask()
+
+
+def test_a_run_that_starts_anew_takes_up_no_study(store: Store) -> None:
+    store.save_study("family", study_of(2))
+    assert store.load_study("family") == []
+
+
+@pytest.mark.parametrize("text", ["", '{"seed": 3}', '{"trials": [{"number": 0}]}'])
+def test_a_damaged_study_is_told_from_a_bug(resumed: Store, text: str) -> None:
+    (resumed.folder / "family.study.json").write_text(text)
+    with pytest.raises(RunFolderError, match=r"family\.study\.json is damaged(.|\n)*--force"):
+        resumed.load_study("family")
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from filelock import FileLock
+with FileLock(Path(sys.argv[1]) / "lock"):
+    sys.stdout.write("held")
+    sys.stdout.flush()
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_elsewhere(folder: Path) -> Iterator[None]:
+    """While another process works in the folder."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == b"held"
+        yield
+        process.communicate()
+
+
+def test_a_folder_that_another_process_is_at_is_left_as_it_is(store, trained, group) -> None:
+    store.save(group, trained)
+    store.pause()
+    before = {path.name: path.read_bytes() for path in store.folder.iterdir()}
+    with held_elsewhere(store.folder):
+        for attempt in (
+            lambda other: other.begin(ASKED, "digest"),
+            lambda other: other.resume("digest"),
+        ):
+            other = Store(store.out)
+            with pytest.raises(OutputError, match=r"held by another process(.|\n)*wait until it"):
+                attempt(other)
+            assert other.give_up() is False
+            assert {path.name: path.read_bytes() for path in store.folder.iterdir()} == before
+    assert Store(store.out).resume("digest") == ASKED  # it has ended
+
+
+def test_a_run_keeps_others_out_until_it_pauses_or_ends(store: Store) -> None:
+    for let_go in (store.pause, store.give_up, store.end):
+        other = Store(store.out)
+        with pytest.raises(OutputError, match="held by another process"):
+            other.begin(ASKED, "digest")
+        let_go()
+        other.begin(ASKED, "digest")
+        other.pause()
+        store.begin(ASKED, "digest")

@@ -86,10 +86,16 @@ def test_a_linear_model_that_beats_everything_is_named() -> None:
     assert "beats every network" not in better.text
 
 
-def test_the_row_that_predicts_is_named_if_it_is_no_fusion() -> None:
-    single, fusion = predicting("single", 0.2), predicting("concat", 0.1, seed=1)
-    assert "the row single is best, so it predicts" in judged(single, fusion).text
-    assert "so it predicts" not in judged(fusion, single).text
+@pytest.mark.parametrize(
+    ("kind", "parts", "said"),
+    [
+        ("pruned", "concat of mlp x2", "validation is pruned concat of mlp x2;"),
+        ("distilled", "mlp of stacking", "validation is distilled mlp of stacking;"),
+        ("shared", "mlp x4", "validation is shared of mlp x4;"),
+    ],
+)
+def test_a_row_of_another_row_is_named_in_good_english(kind: str, parts: str, said: str) -> None:
+    assert said in judged(predicting(kind, 0.1, parts=parts), predicting("single", 0.2)).text
 
 
 def test_the_fusion_in_question_is_the_best_by_validation_not_by_test() -> None:

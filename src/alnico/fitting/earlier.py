@@ -39,7 +39,7 @@ class Veteran:
         name: Its name there, marked as earlier.
         net: The network.
         setting: How it was trained.
-        best_loss: Its validation loss then.
+        best_loss: Its own validation loss then; infinite if it had none of its own.
     """
 
     name: str
@@ -101,6 +101,8 @@ def _read(run: Run) -> Earlier:
     for member in record["members"]:
         module = read_network(record, member["network"], tensors, encoder.inputs, task)
         losses = [e["valid_loss"] for e in member["history"] if e["valid_loss"] is not None]
+        if member.get("together") == "shared":  # its losses are those of the members' mean
+            losses = []
         architecture = Architecture(**record["networks"][member["network"]])
         name = earlier_name(member["name"], names)
         names.add(name)

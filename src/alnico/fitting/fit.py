@@ -105,6 +105,7 @@ def _search(fitted: Fitted, wanted: list[str], clock: Clock, store: Store | None
         n_planned=len(planned(fitted)),
         longest=max(group.seconds for group in fitted.groups),
         train=lambda group: train(fitted, group, clock.deadline(1.0), store),
+        add=fitted.groups.append,
         known=known("family"),
         keep=lambda study: keep("family", study),
     )

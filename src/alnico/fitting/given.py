@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -37,7 +38,7 @@ def given_members(modules: Sequence[nn.Module], prepared: Prepared) -> TrainedGr
     _check_numbers(prepared.encoder.schema)
     members = []
     for i, module in enumerate(modules):
-        module = module.eval()
+        module = copy.deepcopy(module).eval()  # what the user does with it later changes nothing
         network = Given(module, prepared.task.center, prepared.task.scale).eval()
         net = Net(Architecture(GIVEN, layers=describe(module)), network)
         name = f"{GIVEN}-{i}"

@@ -50,13 +50,17 @@ def choose_row(ranked: Sequence[Row], metric: Metric) -> Predicts:
             f"{kept / whole:.0%} of the gain of {best.kind} over the best single network, with "
             f"{student.n_parameters / best.n_parameters:.1%} of its parameters.",
         )
-    share = f"{kept / whole:.0%} of the gain" if whole > 0 and kept > 0 else "nothing of the gain"
     if whole <= 0:
-        share = "no gain, for there is none"
+        return Predicts(
+            1,
+            f"Row 1, {best.kind}, predicts: no fusion is better by validation, so there is no gain "
+            f"that the distilled network (row {number}) could keep.",
+        )
+    share = f"{kept / whole:.0%}" if kept > 0 else "nothing"
     return Predicts(
         1,
         f"Row 1, {best.kind}, predicts: by validation the distilled network (row {number}) keeps "
-        f"{share}, and {KEPT:.0%} is asked for.",
+        f"{share} of the gain, and {KEPT:.0%} is asked for.",
     )
 
 

@@ -40,7 +40,8 @@ class Row:
         test_scores: By every metric of the task.
         gain: Over the best single network, on the test part.
         microseconds: To predict one row, encoded already.
-            test_prediction: Probabilities [n, c], or values [n].
+        valid_prediction: Calibrated, out-of-fold: probabilities [n, c], or values [n].
+        test_prediction: The same of the test part; None until it is opened.
         names: Its members' names, if they have any, in the order of `nets`.
         leaning: How far it leans on each of them; they sum to 1.
         relearn: If the structure was learned from validation rows: learns it again from some of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from alnico.errors import RecipeError
@@ -36,6 +37,7 @@ def search_families(
     n_planned: int,
     longest: float,
     train: Callable[[Group], TrainedGroup],
+    add: Callable[[TrainedGroup], None],
     known: Sequence[Trial],
     keep: Callable[[Study], None],
 ) -> Study:
@@ -51,6 +53,7 @@ def search_families(
         n_planned: Groups of the first pass, trained or not; families are numbered after them.
         longest: Seconds that a group of the first pass took at most: a family may take as long.
         train: Trains a group, or gives back one that was trained.
+        add: Takes the group of a trial that is complete; what a failed one has trained is left.
         known: Trials of a run that goes on.
         keep: Is told of the study after each trial.
     """
@@ -64,11 +67,14 @@ def search_families(
             raise RecipeError("no time was left to finish an epoch")
         new = trained.members
         parts = Parts.of([m.outputs for m in (*bench.pool, *new) if m.group.together != "shared"])
-        return bench.loss(crossfit_structure(bench, "selection", parts).outputs)
+        loss = bench.loss(crossfit_structure(bench, "selection", parts).outputs)
+        if math.isfinite(loss):
+            add(trained)
+        return loss
 
     for trial in known:
         if trial.state == "complete":
-            train(group_of(trial.number, trial.params))
+            add(train(group_of(trial.number, trial.params)))
     space = family_space(bench.inputs, options)
     study = Study(space, seed=options.seed, trials=known)
     with phase("search", "families", total=options.trials) as work:

@@ -38,7 +38,9 @@ def train_first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> None:
         if fitted.members and not clock.has(share=MEMBERS_SHARE):
             warn(f"no time left to train {group.name}", help="give a longer --time-limit")
             continue
-        train(fitted, group, clock.deadline(1 / (len(groups) - i)), store)
+        trained = train(fitted, group, clock.deadline(1 / (len(groups) - i)), store)
+        if has_learned(trained):
+            fitted.groups.append(trained)
     if not fitted.members:
         raise RecipeError(
             f"a time limit of {options.time_limit:g} s is too short to train one member",
@@ -65,7 +67,7 @@ def planned(fitted: Fitted) -> list[Group]:
 def train(
     fitted: Fitted, group: Group, deadline: float | None, store: Store | None
 ) -> TrainedGroup:
-    """Train a group, or load what an earlier attempt has trained; add it if an epoch was finished.
+    """Train a group, or load what an earlier attempt has trained.
 
     Args:
         fitted: What there is so far.
@@ -93,8 +95,6 @@ def train(
             )
             if store:
                 store.save(group, found)
-        if has_learned(found):
-            fitted.groups.append(found)
         losses = [
             e.valid_loss for m in found.members for e in m.history if e.valid_loss is not None
         ]

@@ -77,6 +77,8 @@ class Architecture:
         bag = ("bag", "bag_weight") if inputs.bag else ()
         if self.name == "text_bag":
             return bag
+        if self.name == "mixed" and not self.fits(inputs):
+            return ()
         table: tuple[str, ...] = (self.encoding,) if inputs.numbers else ()
         table += ("missing",) if inputs.missing else ()
         table += ("categories",) if inputs.categories else ()

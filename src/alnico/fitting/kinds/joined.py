@@ -52,10 +52,18 @@ def join(bench: Bench, name: str, members: Sequence[Member]) -> Row:
     fitted = crossfit_structure(bench, name, parts)
     learned, seconds = fitted.fit.learned, time.monotonic() - began
     row = joined(name, members, learned, fitted.outputs, seconds)
-    row.relearn = lambda rows: fitted.fit.learned.structure.learn(
-        parts.members(learned.members).rows(rows), bench.valid.target[rows], bench.task
-    )
+    row.relearn = relearning(bench, learned, parts)
     return row
+
+
+def relearning(
+    bench: Bench, learned: Learned[Structure], parts: Parts
+) -> Callable[[Tensor], Learned[Structure]]:
+    """What learns a structure again from some validation rows, over the members that it chose."""
+    chosen = parts.members(learned.members)
+    return lambda rows: learned.structure.learn(
+        chosen.rows(rows), bench.valid.target[rows], bench.task
+    )
 
 
 def joined(

@@ -11,7 +11,7 @@ from torch import nn
 from alnico.data.batches import Rows, take
 from alnico.errors import IncompatibleModelsError
 from alnico.fitting.kinds._bench import Bench, describe, kind
-from alnico.fitting.kinds.joined import crossfit_structure
+from alnico.fitting.kinds.joined import crossfit_structure, relearning
 from alnico.fitting.members import Net, reading
 from alnico.fitting.rows import Row
 from alnico.fusing import distill
@@ -50,8 +50,10 @@ def pruned(bench: Bench) -> Iterator[Row]:
     if not small:
         return
     nets = [_recovered(before, after, bench) for before, after in small]
+    names = [wide.names[wide.nets.index(before)] for before, _ in small]
     outputs = [read_outputs(net.module, _read(bench.valid, net, bench).inputs) for net in nets]
-    fitted = crossfit_structure(bench, "concat", Parts.of(outputs))
+    parts = Parts.of(outputs)
+    fitted = crossfit_structure(bench, "concat", parts)
     learned = fitted.fit.learned
     chosen = [nets[i] for i in learned.members]
     yield Row(
@@ -61,36 +63,43 @@ def pruned(bench: Bench) -> Iterator[Row]:
         learned.structure.eval(),
         fitted.outputs,
         wide.seconds + time.monotonic() - began,
-        names=tuple(wide.names[i] for i in learned.members),
+        names=tuple(names[i] for i in learned.members),
+        relearn=relearning(bench, learned, parts),
     )
 
 
 def fit_into(nets: Sequence[Net], budget: int, bench: Bench) -> list[tuple[Net, nn.Module]]:
     """Prune networks by one share of their units, the largest that fits; as pairs with the pruned.
 
-    The members that a concatenation leans on least come last, and go first if pruning every layer
-    as far as is sensible leaves too much.
+    If pruning every layer as far as is sensible leaves too much, the network goes that stays the
+    largest: one of few units that can be removed. At least two are left, or none.
 
     Args:
         nets: The networks.
         budget: Parameters that all of them and a head over their features may have together.
         bench: For example rows and the number of outputs.
     """
-    for n_kept in range(len(nets), 1, -1):
-        some = nets[:n_kept]
-        low, high = _LEAST, 1.0
-        if _size(_pruned(some, low, bench, n_rows=_FEW_ROWS), bench) > budget:
-            continue
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            if _size(_pruned(some, middle, bench, n_rows=_FEW_ROWS), bench) <= budget:
-                low = middle
-            else:
-                high = middle
-        modules = _pruned(some, low, bench, n_rows=EXAMPLE_ROWS)
-        if _size(modules, bench) <= budget:
-            return list(zip(some, modules, strict=True))
+    some = list(nets)
+    while len(some) > 1:
+        least = _pruned(some, _LEAST, bench, n_rows=_FEW_ROWS)
+        if _size(least, bench) <= budget:
+            modules = _pruned(some, _share(some, budget, bench), bench, n_rows=EXAMPLE_ROWS)
+            if _size(modules, bench) <= budget:
+                return list(zip(some, modules, strict=True))
+        del some[max(range(len(some)), key=lambda i: (n_parameters(least[i]), i))]
     return []
+
+
+def _share(nets: Sequence[Net], budget: int, bench: Bench) -> float:
+    """The largest share of units that fits, found by halving an interval."""
+    low, high = _LEAST, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _size(_pruned(nets, middle, bench, n_rows=_FEW_ROWS), bench) <= budget:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _pruned(nets: Sequence[Net], keep: float, bench: Bench, *, n_rows: int) -> list[nn.Module]:
