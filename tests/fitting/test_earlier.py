@@ -16,9 +16,10 @@ from alnico.data.table import read_table
 from alnico.errors import DataError, RecipeError, RunFolderError
 from alnico.fitting import Fitted, Options, fit_table, save_run
 from alnico.fitting.earlier import Earlier, check_columns, earlier_name, read_earlier, unseen
-from alnico.fitting.plan import first_pass, make_group
+from alnico.fitting.plan import Sketch, first_pass, make_group
 from alnico.fitting.prepare import prepare
-from alnico.runs import RUN
+from alnico.networks import Architecture
+from alnico.runs import RUN, Run
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +240,6 @@ def test_a_warm_start_is_the_earlier_members_weights(
 
 
 def test_a_family_of_an_architecture_that_is_new_begins_anew(earlier: Earlier) -> None:
-    from alnico.fitting.plan import Sketch
-    from alnico.networks import Architecture
-
     group = make_group(Sketch(Architecture("gated"), (("adam", 1e-3),), (0,)), 3, 100, seed=0)
     assert earlier.begin(group).begins_from is None
 
@@ -264,6 +262,20 @@ def test_a_run_folder_that_holds_no_members_is_refused(
     spoil(record)
     monkeypatch.setattr(room, "read_run", lambda place: replace(found, record=record))
     with pytest.raises(RunFolderError, match=text):
+        read_earlier(run)
+
+
+def test_a_run_that_does_not_tell_what_it_was_trained_on_is_refused(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = Run.tensors
+
+    def without(self: Run, name: str, *args: object) -> dict:
+        kept = tensors(self, name, *args)
+        return {k: v for k, v in kept.items() if k != "train.fingerprint"}
+
+    monkeypatch.setattr(Run, "tensors", without)
+    with pytest.raises(RunFolderError, match=r"does not tell which rows(.|\n)*fit it anew"):
         read_earlier(run)
 
 

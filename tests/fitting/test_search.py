@@ -177,19 +177,21 @@ def what(study: Study) -> list[tuple[object, ...]]:
     return [(t.number, t.params, t.state, t.value, t.why) for t in study.trials]
 
 
-@pytest.mark.parametrize(("longest", "n"), [(0.0, 1), (2.0, 0)])
+@pytest.mark.parametrize(("longest", "n"), [(1.0, 1), (2.0, 0)])
 def test_a_family_is_begun_only_if_one_like_the_slowest_still_fits(
-    first_pass, academy, longest: float, n: int
+    first_pass, academy, monkeypatch, longest: float, n: int
 ) -> None:
-    clock = Clock(100.0, began=time.monotonic() - 58.5)  # members have 60 s
+    now = [58.5]  # of 100 s, of which members have 60
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
-    def late(number: int, member: Member) -> Member:
-        object.__setattr__(clock, "began", clock.began - 1.5)
+    def slow(number: int, member: Member) -> Member:
+        now[0] += 1.0
         return member
 
-    academy.broken = late
+    academy.broken = slow
+    options = replace(ASKED, trials=None)
     study = academy.search(
-        first_pass, options=replace(ASKED, trials=None), clock=clock, longest=longest
+        first_pass, options=options, clock=Clock(100.0, began=0.0), longest=longest
     )
     assert len(study.trials) == n
 
@@ -285,13 +287,9 @@ def test_with_a_time_limit_alone_fusions_end_by_themselves(families, monkeypatch
 
 
 def test_no_fusion_is_begun_when_its_time_is_up(families) -> None:
+    late = Clock(10.0, began=time.monotonic() - 8)
     study, rows = search_fusions(
-        families,
-        ["average"],
-        Clock(10.0, began=time.monotonic() - 8),
-        options=ASKED,
-        known=(),
-        keep=lambda study: None,
+        families, ["average"], late, options=ASKED, known=(), keep=lambda study: None
     )
     assert study.trials == [] and rows == []
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from alnico import progress
 from alnico.data.table import read_table
-from alnico.errors import RecipeError
 from alnico.fitting import Fitted, Options, Store
 from alnico.fitting import train as training_room
 from alnico.fitting.clock import Clock
@@ -89,14 +88,6 @@ def test_what_finds_no_time_is_left_out_with_a_warning(hasty: Fitted, monkeypatc
     assert len(hasty.groups) == 1
     warned = [e.phase.text for e in events if e.what == "warning"]
     assert warned == [f"no time left to train {g.name}" for g in planned(hasty)]
-
-
-def test_a_limit_that_is_too_short_for_one_member_is_an_error(begun: Fitted) -> None:
-    asked = replace(begun, options=replace(ASKED, time_limit=0.5))
-    with pytest.raises(
-        RecipeError, match=r"a time limit of 0\.5 s is too short to train one member"
-    ):
-        train_first_pass(asked, Clock(0.5, began=time.monotonic() - 9), None)
 
 
 def test_with_members_of_ones_own_no_time_to_train_is_no_error(small: pl.DataFrame) -> None:

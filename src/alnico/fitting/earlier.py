@@ -85,7 +85,8 @@ def read_earlier(place: str | Path) -> Earlier:
     """Read what a new run can take from a run folder.
 
     Raises:
-        RunFolderError: If it is not a run folder, was changed, or has no members.
+        RunFolderError: If it is not a run folder, was changed, has no members, or does not tell
+            which rows they were trained on.
     """
     run = read_run(Path(place))
     with explained(run):
@@ -117,14 +118,19 @@ def _read(run: Run) -> Earlier:
     if not members:
         raise RunFolderError(f"{run.folder} has no members to start from")
     kept = run.tensors(PREDICTIONS)
-    seen = kept["train.fingerprint"].numpy() if "train.fingerprint" in kept else np.zeros(0)
+    if "train.fingerprint" not in kept:
+        raise RunFolderError(
+            f"{run.folder} does not tell which rows its members were trained on, so that none of "
+            "them can be kept from judging these members",
+            help="fit it anew with this version of alnico",
+        )
     return Earlier(
         str(run.folder),
         record["options"]["target"],
         task,
         encoder,
         tuple(members),
-        seen.astype(np.int64),
+        kept["train.fingerprint"].numpy().astype(np.int64),
     )
 
 

@@ -104,6 +104,7 @@ def _search(fitted: Fitted, wanted: list[str], clock: Clock, store: Store | None
         clock,
         n_planned=len(planned(fitted)),
         longest=max(group.seconds for group in fitted.groups),
+        fusing=sum(fitted.took.values()),
         train=lambda group: train(fitted, group, clock.deadline(1.0), store),
         add=fitted.groups.append,
         known=known("family"),

@@ -27,6 +27,7 @@ class Fitted:
         groups: All trained groups.
         rows: The leaderboard, best first.
         studies: What was searched, by name: `family`, `fusion`.
+        took: Seconds a member that each kind took when it was last tried.
         predicts: The row that predicts by default.
         verdict: Whether fusing paid; None until the test part is opened.
         status: `complete`, or `interrupted` with the test part still shut.
@@ -39,6 +40,7 @@ class Fitted:
     groups: list[TrainedGroup] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     studies: dict[str, Study] = field(default_factory=dict)
+    took: dict[str, float] = field(default_factory=dict)
     predicts: Predicts | None = None
     verdict: Verdict | None = None
     status: str = "interrupted"

@@ -13,7 +13,7 @@ from alnico.fitting.members import TrainedGroup
 from alnico.fitting.options import Options
 from alnico.fitting.plan import Group
 from alnico.fitting.rows import Row
-from alnico.fitting.space import chosen_members, family, family_space, fusion_space
+from alnico.fitting.space import FAMILY, chosen_members, family, family_space, fusion_space
 from alnico.fitting.train import has_learned
 from alnico.progress import Phase, phase
 from alnico.searching import Space, Study, Trial, Value, search
@@ -36,6 +36,7 @@ def search_families(
     *,
     n_planned: int,
     longest: float,
+    fusing: float,
     train: Callable[[Group], TrainedGroup],
     add: Callable[[TrainedGroup], None],
     known: Sequence[Trial],
@@ -52,6 +53,7 @@ def search_families(
         clock: What is left.
         n_planned: Groups of the first pass, trained or not; families are numbered after them.
         longest: Seconds that a group of the first pass took at most: a family may take as long.
+        fusing: Seconds a member that it takes to try all kinds, which comes after.
         train: Trains a group, or gives back one that was trained.
         add: Takes the group of a trial that is complete; what a failed one has trained is left.
         known: Trials of a run that goes on.
@@ -83,7 +85,11 @@ def search_families(
             objective,
             study,
             n_trials=options.trials,
-            has_time=lambda: clock.has(max(longest, _longest(study)), share=MEMBERS_SHARE),
+            has_time=lambda: clock.has(
+                max(longest, _longest(study))
+                + fusing * (len(bench.members) + FAMILY * (len(study.trials) + 1)),
+                share=MEMBERS_SHARE,
+            ),
         ):
             keep(study)
             _tell(work, study, "families")

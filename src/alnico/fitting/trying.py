@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from alnico.fitting.clock import STUDENTS_SHARE, Clock
+from alnico.fitting.clock import FUSIONS_SHARE, STUDENTS_SHARE, Clock
 from alnico.fitting.fitted import Fitted
 from alnico.fitting.kinds import Bench, kinds
 from alnico.fitting.leaderboard import rank
@@ -51,8 +51,11 @@ def bench_of(fitted: Fitted, clock: Clock, rows: Sequence[Row] = ()) -> Bench:
 
 
 def try_kinds(fitted: Fitted, wanted: Sequence[str], clock: Clock) -> None:
-    """Try every wanted kind over all members so far, but for those that train again."""
-    bench = bench_of(fitted, clock)
+    """Try every wanted kind over all members so far, but for those that train again.
+
+    A kind that was tried over fewer members stays as it was, if it would take too long now.
+    """
+    bench, n_members = bench_of(fitted, clock), len(fitted.members)
     names = [name for name in wanted if name not in (REFIT, *STUDENTS)]
     with phase("fuse", "", total=len(names)) as work:
         for name in names:
@@ -60,10 +63,14 @@ def try_kinds(fitted: Fitted, wanted: Sequence[str], clock: Clock) -> None:
             had = [row for row in fitted.rows if row.kind == name]
             if name == "linear" and had:  # the one kind that no member changes
                 bench.rows.extend(had)
-            elif name != "single" and not clock.has():
+            elif name != "single" and not clock.has(
+                n_members * fitted.took.get(name, 0.0), share=FUSIONS_SHARE if had else 1.0
+            ):
                 bench.rows.extend(had or [Row(name, "", skipped="no time was left")])
             else:
+                began = clock.elapsed
                 bench.rows.extend(_made(name, bench, fitted.prepared))
+                fitted.took[name] = (clock.elapsed - began) / n_members
         fitted.rows = rank(bench.rows, fitted.prepared.metric)
         work.say(f"{len(bench.rows)} rows of {len(names)} kinds")
 

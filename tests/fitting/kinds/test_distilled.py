@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from alnico.data.batches import Rows
 from alnico.fitting import Bench, Row, kinds
 from alnico.fitting.kinds.distilled import student_of
-from alnico.structures import Parts
 from alnico.types import Inputs
 
 DISTILLED = sys.modules["alnico.fitting.kinds.distilled"]  # the room has a kind of that name
@@ -175,4 +174,3 @@ def test_a_text_stays_with_its_row(bench: Bench) -> None:
     assert all(torch.equal(swapped[key], text) for key, text in texts.items())
     alone = replace(bench, train=Rows(texts, torch.zeros(50)), columns={})
     assert DISTILLED._versions(alone) == [texts]
-    assert isinstance(Parts.of([bench.members[0].outputs]), Parts)
