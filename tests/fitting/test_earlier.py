@@ -218,6 +218,20 @@ def test_a_run_that_starts_from_another_has_its_members_and_begins_from_them(
     assert set(once_more.seen) == set(fingerprints(fitted.prepared.train).tolist())
 
 
+def test_members_of_a_shared_loss_come_back_together_as_they_learned(
+    small: pl.DataFrame, starting: Options, searched: Fitted
+) -> None:
+    fitted = fit_table(read_table(small), replace(starting, kinds=("shared",)))
+    shared = {m.name for m in searched.members if m.group.together == "shared"}
+    assert shared
+    singles = {row.parts for row in fitted.rows if row.kind == "single"}
+    assert not singles & {f"{name} (earlier)" for name in shared}
+    joined = [set(row.names) for row in fitted.rows if row.kind == "shared"]
+    for group in searched.groups:
+        names = {m.name for m in group.members}
+        assert not names <= shared or {f"{name} (earlier)" for name in names} in joined
+
+
 def test_a_warm_start_is_the_earlier_members_weights(
     small: pl.DataFrame, starting: Options, earlier: Earlier, monkeypatch
 ) -> None:

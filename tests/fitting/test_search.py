@@ -14,9 +14,9 @@ from alnico.fitting import search as searching_room
 from alnico.fitting.clock import Clock
 from alnico.fitting.members import Member, TrainedGroup
 from alnico.fitting.plan import Group
-from alnico.fitting.search import MOST_FUSIONS, search_families, search_fusions
+from alnico.fitting.search import MOST_FUSIONS, families_fit, search_families, search_fusions
 from alnico.probing import Outputs
-from alnico.searching import Study, Trial
+from alnico.searching import Between, Study, Trial
 from alnico.structures import Parts, row_loss, structures
 
 ASKED = Options("buys", together=("apart",), trials=3)
@@ -41,17 +41,16 @@ class Academy:
         return TrainedGroup(found, "loop", "", 0.1)
 
     def search(self, bench: Bench, *, known: tuple[Trial, ...] = (), **asked: object) -> Study:
-        named = {"options": ASKED, "clock": Clock(None), "n_planned": 7, "longest": 0.0, **asked}
-        options, clock = named.pop("options"), named.pop("clock")
+        named = {"options": ASKED, "has_time": lambda study: True, **asked}
         return search_families(
             bench,
-            options,
-            clock,
+            named["options"],
+            named["has_time"],
+            n_planned=7,
             train=self.train,
             add=self.taken.append,
             known=known,
             keep=lambda study: self.kept.append(len(study.trials)),
-            **named,
         )
 
 
@@ -177,23 +176,32 @@ def what(study: Study) -> list[tuple[object, ...]]:
     return [(t.number, t.params, t.state, t.value, t.why) for t in study.trials]
 
 
-@pytest.mark.parametrize(("longest", "n"), [(1.0, 1), (2.0, 0)])
-def test_a_family_is_begun_only_if_one_like_the_slowest_still_fits(
-    first_pass, academy, monkeypatch, longest: float, n: int
-) -> None:
-    now = [58.5]  # of 100 s, of which members have 60
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-
-    def slow(number: int, member: Member) -> Member:
-        now[0] += 1.0
-        return member
-
-    academy.broken = slow
-    options = replace(ASKED, trials=None)
+def test_families_are_trained_until_time_is_up(first_pass, academy) -> None:
     study = academy.search(
-        first_pass, options=options, clock=Clock(100.0, began=0.0), longest=longest
+        first_pass,
+        options=replace(ASKED, trials=None),
+        has_time=lambda study: len(study.trials) < 2,
     )
-    assert len(study.trials) == n
+    assert len(study.trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("longest", "slowest", "fusing", "fits"),
+    [
+        (1.9, 0.0, 0.0, True),  # of 60 s, 58 are gone
+        (2.1, 0.0, 0.0, False),
+        (0.0, 2.1, 0.0, False),
+        (0.5, 1.0, 0.07, True),  # 4 members, and 3 families of 3, fused in 0.91 s
+        (0.5, 1.0, 0.08, False),
+    ],
+)
+def test_a_family_fits_in_if_all_can_be_fused_once_more(longest, slowest, fusing, fits) -> None:
+    clock = Clock(100.0, began=time.monotonic() - 58)
+    study = Study({"rate": Between(0.0, 1.0)}, seed=0)
+    for seconds in (slowest, slowest / 2):
+        study.tell({"rate": 0.5}, 1.0, seconds=seconds)
+    room = families_fit(clock, n_members=4, longest=longest, fusing=fusing)
+    assert room(study) is fits
 
 
 def fusions(

@@ -21,7 +21,7 @@ FREE = Clock(None)
 @pytest.fixture
 def half(searched: Fitted) -> Fitted:
     """The same members, and no rows yet."""
-    return replace(searched, rows=[], studies={}, predicts=None)
+    return replace(searched, rows=[], studies={}, took={}, predicts=None)
 
 
 def of(fitted: Fitted, name: str) -> Row:
@@ -81,6 +81,16 @@ def test_what_found_no_time_is_shown_as_skipped_or_as_it_was(half: Fitted) -> No
     assert of(half, "average") is before  # what was there already is not lost
     assert of(half, "stacking").skipped == "no time was left" and not of(half, "stacking").nets
     assert of(half, "single").skipped is None
+
+
+def test_a_kind_that_would_take_too_long_over_more_members_stays_as_it_was(half: Fitted) -> None:
+    try_kinds(half, ["single", "average", "stacking"], FREE)
+    assert set(half.took) == {"single", "average", "stacking"} and min(half.took.values()) > 0
+    before = of(half, "average"), of(half, "stacking")
+    half.took.update(average=9.0 / len(half.members), stacking=0.0)
+    try_kinds(half, ["single", "average", "stacking", "concat"], Clock(10.0))
+    assert of(half, "average") is before[0] and of(half, "stacking") is not before[1]
+    assert of(half, "concat").skipped is None
 
 
 def test_the_linear_model_is_fitted_once_however_many_members_there_are(half: Fitted) -> None:

@@ -40,12 +40,15 @@ class Veteran:
         net: The network.
         setting: How it was trained.
         best_loss: Its own validation loss then; infinite if it had none of its own.
+        shared_by: The group whose members were trained on one shared loss; None if it learned for
+            itself.
     """
 
     name: str
     net: Net
     setting: Setting
     best_loss: float
+    shared_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def _read(run: Run) -> Earlier:
     for member in record["members"]:
         module = read_network(record, member["network"], tensors, encoder.inputs, task)
         losses = [e["valid_loss"] for e in member["history"] if e["valid_loss"] is not None]
-        if member.get("together") == "shared":  # its losses are those of the members' mean
+        shared_by = member["group"] if member.get("together") == "shared" else None
+        if shared_by is not None:  # its losses are those of the members' mean
             losses = []
         architecture = Architecture(**record["networks"][member["network"]])
         name = earlier_name(member["name"], names)
@@ -113,6 +117,7 @@ def _read(run: Run) -> Earlier:
                 Net(architecture, module.eval()),
                 Setting(**member["setting"]),
                 min(losses, default=float("inf")),
+                shared_by,
             )
         )
     if not members:

@@ -19,7 +19,7 @@ from alnico.fitting.options import Options
 from alnico.fitting.predicts import choose_row
 from alnico.fitting.prepare import prepare
 from alnico.fitting.rows import Row, find_leaning
-from alnico.fitting.search import search_families, search_fusions
+from alnico.fitting.search import families_fit, search_families, search_fusions
 from alnico.fitting.store import Store
 from alnico.fitting.train import bring, planned, train, train_first_pass, warm_start
 from alnico.fitting.trying import REFIT, bench_of, calibrated, teach, try_kinds, wanted_kinds
@@ -101,10 +101,13 @@ def _search(fitted: Fitted, wanted: list[str], clock: Clock, store: Store | None
     fitted.studies["family"] = search_families(
         bench_of(fitted, clock),
         options,
-        clock,
+        families_fit(
+            clock,
+            n_members=len(fitted.members),
+            longest=max(group.seconds for group in fitted.groups),
+            fusing=sum(fitted.took.values()),
+        ),
         n_planned=len(planned(fitted)),
-        longest=max(group.seconds for group in fitted.groups),
-        fusing=sum(fitted.took.values()),
         train=lambda group: train(fitted, group, clock.deadline(1.0), store),
         add=fitted.groups.append,
         known=known("family"),

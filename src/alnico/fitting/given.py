@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,9 @@ def veterans(earlier: Earlier, prepared: Prepared) -> TrainedGroup:
     for i, veteran in enumerate(earlier.members):
         said = _said(veteran.name, veteran.net, prepared)
         member = _member(veteran.name, veteran.net, prepared, i, said=said, setting=veteran.setting)
+        if veteran.shared_by is not None:  # it says something together with its group alone
+            name = f"{veteran.shared_by} (earlier)"
+            member = replace(member, group=replace(member.group, name=name, together="shared"))
         members.append(member)
     return TrainedGroup(tuple(members), "loop", f"of {earlier.place}", 0.0)
 

@@ -32,11 +32,9 @@ OBJECTIVE = "out-of-fold validation loss"
 def search_families(
     bench: Bench,
     options: Options,
-    clock: Clock,
+    has_time: Callable[[Study], bool],
     *,
     n_planned: int,
-    longest: float,
-    fusing: float,
     train: Callable[[Group], TrainedGroup],
     add: Callable[[TrainedGroup], None],
     known: Sequence[Trial],
@@ -50,10 +48,8 @@ def search_families(
     Args:
         bench: The first pass.
         options: What is asked.
-        clock: What is left.
+        has_time: Whether one more family still fits in, given the study so far.
         n_planned: Groups of the first pass, trained or not; families are numbered after them.
-        longest: Seconds that a group of the first pass took at most: a family may take as long.
-        fusing: Seconds a member that it takes to try all kinds, which comes after.
         train: Trains a group, or gives back one that was trained.
         add: Takes the group of a trial that is complete; what a failed one has trained is left.
         known: Trials of a run that goes on.
@@ -82,19 +78,31 @@ def search_families(
     with phase("search", "families", total=options.trials) as work:
         work.advance(len(known))
         for _ in search(
-            objective,
-            study,
-            n_trials=options.trials,
-            has_time=lambda: clock.has(
-                max(longest, _longest(study))
-                + fusing * (len(bench.members) + FAMILY * (len(study.trials) + 1)),
-                share=MEMBERS_SHARE,
-            ),
+            objective, study, n_trials=options.trials, has_time=lambda: has_time(study)
         ):
             keep(study)
             _tell(work, study, "families")
         work.say(_summary(study, "families"))
     return study
+
+
+def families_fit(
+    clock: Clock, *, n_members: int, longest: float, fusing: float
+) -> Callable[[Study], bool]:
+    """Whether one more family fits in, and another try of every kind over all members after it.
+
+    Args:
+        clock: What is left.
+        n_members: Of the first pass.
+        longest: Seconds that a group of the first pass took at most: a family may take as long.
+        fusing: Seconds a member that it took to try every kind.
+    """
+
+    def fits(study: Study) -> bool:
+        n_all = n_members + FAMILY * (len(study.trials) + 1)
+        return clock.has(max(longest, _longest(study)) + fusing * n_all, share=MEMBERS_SHARE)
+
+    return fits
 
 
 def search_fusions(
