@@ -79,6 +79,22 @@ def test_a_group_without_an_epoch_is_worth_nothing(hasty: Fitted) -> None:
     assert not has_learned(late) and has_learned(train(hasty, group, None, None))
 
 
+def test_the_first_group_may_take_the_time_that_all_others_would_have_had(
+    hasty: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_group, allowed = training_room.train_group, []
+
+    def slow(*args: object, deadline: float, **named: object) -> TrainedGroup:
+        allowed.append(deadline - time.monotonic())
+        short = len(allowed) == 1  # as if its share were not enough for an epoch
+        return train_group(*args, deadline=0.0 if short else deadline, **named)
+
+    monkeypatch.setattr(training_room, "train_group", slow)
+    train_first_pass(hasty, Clock(100.0), None)
+    assert [round(seconds) for seconds in allowed[:2]] == [30, 85]
+    assert [g.members[0].group for g in hasty.groups] == planned(hasty)
+
+
 def test_what_finds_no_time_is_left_out_with_a_warning(hasty: Fitted, monkeypatch) -> None:
     group = planned(hasty)[0]
     hasty.groups.append(train(hasty, group, None, None))

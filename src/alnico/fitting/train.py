@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from alnico.errors import RecipeError
-from alnico.fitting.clock import MEMBERS_SHARE, Clock
+from alnico.fitting.clock import MEMBERS_SHARE, STUDENTS_SHARE, Clock
 from alnico.fitting.fitted import Fitted
 from alnico.fitting.given import given_members, veterans
 from alnico.fitting.members import TrainedGroup, train_group
@@ -39,6 +39,9 @@ def train_first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> None:
             warn(f"no time left to train {group.name}", help="give a longer --time-limit")
             continue
         trained = train(fitted, group, clock.deadline(1 / (len(groups) - i)), store)
+        if not has_learned(trained) and not fitted.members:
+            # one member at all is worth more than all that could be made of more of them
+            trained = train(fitted, group, clock.deadline(1.0, of=STUDENTS_SHARE), store)
         if has_learned(trained):
             fitted.groups.append(trained)
     if not fitted.members:
