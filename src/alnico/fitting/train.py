@@ -38,12 +38,10 @@ def train_first_pass(fitted: Fitted, clock: Clock, store: Store | None) -> None:
         if fitted.members and not clock.has(share=MEMBERS_SHARE):
             warn(f"no time left to train {group.name}", help="give a longer --time-limit")
             continue
-        trained = train(fitted, group, clock.deadline(1 / (len(groups) - i)), store)
-        if not has_learned(trained) and not fitted.members:
+        train(fitted, group, clock.deadline(1 / (len(groups) - i)), store, joins=True)
+        if not fitted.members:
             # one member at all is worth more than all that could be made of more of them
-            trained = train(fitted, group, clock.deadline(1.0, of=STUDENTS_SHARE), store)
-        if has_learned(trained):
-            fitted.groups.append(trained)
+            train(fitted, group, clock.deadline(1.0, of=STUDENTS_SHARE), store, joins=True)
     if not fitted.members:
         raise RecipeError(
             f"a time limit of {options.time_limit:g} s is too short to train one member",
@@ -68,7 +66,12 @@ def planned(fitted: Fitted) -> list[Group]:
 
 
 def train(
-    fitted: Fitted, group: Group, deadline: float | None, store: Store | None
+    fitted: Fitted,
+    group: Group,
+    deadline: float | None,
+    store: Store | None,
+    *,
+    joins: bool = False,
 ) -> TrainedGroup:
     """Train a group, or load what an earlier attempt has trained.
 
@@ -77,6 +80,8 @@ def train(
         group: What to train.
         deadline: `time.monotonic()` at which training ends with what there is.
         store: Where trained groups are kept.
+        joins: Whether it joins the members, if an epoch was finished, before anybody is told: an
+            interrupt after that finds it among them.
     """
     prepared = fitted.prepared
     inputs, task = prepared.encoder.inputs, prepared.task
@@ -98,6 +103,8 @@ def train(
             )
             if store:
                 store.save(group, found)
+        if joins and has_learned(found):
+            fitted.groups.append(found)
         losses = [
             e.valid_loss for m in found.members for e in m.history if e.valid_loss is not None
         ]
