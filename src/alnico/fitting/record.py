@@ -178,11 +178,13 @@ def _study(fitted: Fitted) -> dict[str, Any] | None:
     """What was searched: every trial, the failed ones too."""
     if not fitted.studies:
         return None
-    trials = []
+    trials: list[dict[str, Any]] = []
     for what, study in fitted.studies.items():
         for trial in study.trials:
-            record = {**trial.to_json(), "seconds": round(trial.seconds, 3)}
-            trials.append({"what": what, "name": _named(trial, what), **record})
+            # one count over both studies, in the order in which they were run
+            changed = {"number": len(trials), "seconds": round(trial.seconds, 3)}
+            told = {"what": what, "name": _named(trial, what)}
+            trials.append({**told, **trial.to_json(), **changed})
     return {"seed": fitted.options.seed, "objective": OBJECTIVE, "trials": trials}
 
 
