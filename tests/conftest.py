@@ -23,6 +23,12 @@ assert torch._dynamo is not None
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their argument: an archive holds the time, and workers must agree on names."""
+    del config
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _someone_listens() -> Iterator[None]:
     # a warning that no listener hears becomes a Python warning, and those are errors here
