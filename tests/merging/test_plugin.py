@@ -91,7 +91,8 @@ def test_all_its_methods_are_given_in_order(plugin: Callable) -> None:
 
 def test_a_dataclass_in_it_finds_its_module(plugin: Callable) -> None:
     text = "from __future__ import annotations\nfrom dataclasses import dataclass\n" + TEN.format(1)
-    load_plugin(plugin(text + "\n@dataclass\nclass Own:\n    x: int = 1\n"))
+    made = load_plugin(plugin(text + "\n@dataclass\nclass Own:\n    x: int = 1\n"))
+    assert [method.name for method in made] == ["ten"]
 
 
 @pytest.mark.parametrize(
