@@ -131,11 +131,11 @@ def test_whatever_the_test_labels_are_nothing_but_scores_follows_from_them(
 def test_each_member_is_read_once_however_many_rows_it_is_part_of(
     opened: list[Row], bench: Bench, prepared: Prepared, monkeypatch
 ) -> None:
-    from alnico.fitting import leaderboard
+    from alnico.fitting import members
 
     read: list[int] = []
-    once = leaderboard.read_outputs
-    monkeypatch.setattr(leaderboard, "read_outputs", lambda m, x: read.append(id(m)) or once(m, x))
+    once = members.read_outputs
+    monkeypatch.setattr(members, "read_outputs", lambda m, x: read.append(id(m)) or once(m, x))
     score(opened, prepared)
     assert len(read) == len(set(read)) == len(bench.members)
 

@@ -116,12 +116,12 @@ def test_a_fusion_leans_on_the_only_member_that_it_hears(joined: Row, bench: Ben
 
 
 def test_what_members_said_already_is_not_asked_again(joined: Row, bench: Bench, monkeypatch):
-    from alnico.fitting import rows
+    from alnico.fitting import members
 
     lean(joined, {}, bench)
     asked: list[int] = []
-    once = rows.read_outputs
-    monkeypatch.setattr(rows, "read_outputs", lambda m, x: asked.append(id(m)) or once(m, x))
+    once = members.read_outputs
+    monkeypatch.setattr(members, "read_outputs", lambda m, x: asked.append(id(m)) or once(m, x))
     said = {id(m.net.module): m.outputs for m in bench.members[:2]}
     again = replace(joined, leaning=None)
     lean(again, said, bench)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alnico.errors import DataError
-from alnico.evaluation.ranking import Floats
+from alnico.evaluation.ranking import Floats, threshold_counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,10 +148,8 @@ def pareto_front(cost: Floats, score: Floats, *, greater_is_better: bool) -> lis
 
 def _counts(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[Floats, Floats]:
     """How many positive and negative rows lie at or above each threshold, highest first. [t]"""
-    order = np.argsort(-score, kind="stable")
-    last_of_ties = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
-    hits = np.cumsum(positive[order], dtype=np.float64)[last_of_ties]
-    return hits, last_of_ties + 1 - hits
+    hits, misses = threshold_counts(positive, score)(np.ones((1, len(positive))))
+    return hits[0], misses[0]
 
 
 def _wilson(share: Floats, count: NDArray[np.intp]) -> tuple[Floats, Floats]:

@@ -119,9 +119,9 @@ def title(row: Mapping[str, Any]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    gain = "" if row["gain"] is None else _score(row["gain"], sign="+")
+    gain = "" if row["gain"] is None else score(row["gain"], sign="+")
     if gain and (row["gain_low"], row["gain_high"]) != (0.0, 0.0):
-        gain += "  " + " ".join(_score(row[end], sign="+") for end in ("gain_low", "gain_high"))
+        gain += "  " + " ".join(score(row[end], sign="+") for end in ("gain_low", "gain_high"))
     elif gain:  # the row that others are held against
         gain += " " * len("  +0.0000 +0.0000")
     time = row["microseconds_a_row"]
@@ -129,15 +129,16 @@ def _cells(row: dict[str, Any]) -> list[str]:
         str(row["row"]),
         title(row),
         _count(row["parameters"]),
-        _score(row["valid"]),
-        _score(row["test"]),
+        score(row["valid"]),
+        score(row["test"]),
         gain,
         _short(row["fit_seconds"]),
         "" if time is None else _short(time),
     ]
 
 
-def _score(value: float | None, *, sign: str = "") -> str:
+def score(value: float | None, *, sign: str = "") -> str:
+    """A score in four decimals, or five digits if it is large; with "+", its sign, too."""
     if value is None:
         return "-"
     return f"{value:{sign}.4f}" if abs(value) < 100 else f"{value:{sign}.5g}"

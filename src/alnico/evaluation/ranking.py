@@ -18,7 +18,7 @@ def roc_auc_scorer(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> 
 
     Undefined where the positive or the negative rows weigh nothing.
     """
-    curve = _curve(positive, score)
+    curve = threshold_counts(positive, score)
 
     def score_of(weight: Floats) -> Floats:
         hits, misses = curve(weight)
@@ -35,7 +35,7 @@ def average_precision_scorer(positive: NDArray[np.bool_], score: NDArray[np.floa
 
     Undefined where the positive rows weigh nothing.
     """
-    curve = _curve(positive, score)
+    curve = threshold_counts(positive, score)
 
     def score_of(weight: Floats) -> Floats:
         hits, misses = curve(weight)
@@ -53,10 +53,13 @@ def divide(numerator: Floats, denominator: Floats) -> Floats:
     return np.divide(numerator, denominator, out=undefined, where=denominator != 0)
 
 
-def _curve(
+def threshold_counts(
     positive: NDArray[np.bool_], score: NDArray[np.floating]
 ) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Weights [b, n] -> weight of positives, of negatives at or above each threshold, [b, t]."""
+    """Weights [b, n] -> weight of positives, of negatives at or above each threshold. [b, t] each
+
+    Thresholds are the distinct scores, the highest first.
+    """
     order = np.argsort(-score, kind="stable")
     last_of_ties = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
     is_hit = positive[order]

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from alnico.data.schema import Schema
 from alnico.errors import DataError, IncompatibleModelsError
 from alnico.fitting.earlier import Earlier
-from alnico.fitting.members import Member, Net, TrainedGroup, reading
+from alnico.fitting.members import Member, Net, TrainedGroup, outputs_of
 from alnico.fitting.plan import Group
 from alnico.fitting.prepare import Prepared
 from alnico.networks import Architecture, Given, describe
-from alnico.probing import Outputs, read_outputs
+from alnico.probing import Outputs
 from alnico.training import Setting
 
 GIVEN = "given"
@@ -76,9 +76,9 @@ def _check_numbers(schema: Schema) -> None:
 
 
 def _said(name: str, net: Net, prepared: Prepared) -> Outputs:
-    rows = reading(prepared.valid, net.architecture, prepared.encoder.inputs)
+    rows = prepared.valid
     try:
-        said = read_outputs(net.module, rows.inputs)
+        said = outputs_of(net, rows, prepared.encoder.inputs)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         raise IncompatibleModelsError(
             f"{name} cannot read this table: {str(error).splitlines()[0]}",

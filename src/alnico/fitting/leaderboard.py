@@ -15,10 +15,10 @@ from alnico.data.batches import Rows, n_rows, take
 from alnico.evaluation.evaluate import evaluate
 from alnico.evaluation.intervals import paired_gain
 from alnico.evaluation.metrics import Metric, Target
-from alnico.fitting.members import Net, reading
+from alnico.fitting.members import Net, outputs_of
 from alnico.fitting.rows import Row
 from alnico.predicting import prediction
-from alnico.probing import Outputs, read_outputs
+from alnico.probing import Outputs
 from alnico.structures import Parts
 from alnico.types import Inputs, Task
 
@@ -95,7 +95,7 @@ def open_test(
 def _read(net: Net, rows: Rows, inputs: Inputs, said: dict[int, Outputs]) -> Outputs:
     key = id(net.module)
     if key not in said:
-        said[key] = read_outputs(net.module, reading(rows, net.architecture, inputs).inputs)
+        said[key] = outputs_of(net, rows, inputs)
     return said[key]
 
 

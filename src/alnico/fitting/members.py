@@ -83,6 +83,11 @@ def reading(rows: Rows, architecture: Architecture, inputs: Inputs) -> Rows:
     return Rows(batch, rows.target, length)
 
 
+def outputs_of(net: Net, rows: Rows, inputs: Inputs) -> Outputs:
+    """What a network says of all rows, of which it reads what its architecture reads."""
+    return read_outputs(net.module, reading(rows, net.architecture, inputs).inputs)
+
+
 def train_group(
     group: Group,
     rows: Rows,

@@ -102,6 +102,9 @@ _RECURRENT = (
 _QUICK = (*_BAG, *_TABLE, *_MIXED)
 _ALL = (*_QUICK, *_RECURRENT)  # the quick ones first: time may be short
 
+SLOW = tuple(sketch.architecture.name for sketch in _RECURRENT)
+"""What costs ten times as much to train as the others."""
+
 ARCHITECTURES = tuple(sketch.architecture.name for sketch in _ALL)
 """What can be trained on a table."""
 
@@ -142,18 +145,15 @@ def first_pass(
     quick = [_cooperating(sketches[0].architecture, scheme) for scheme in others]
     if main != "apart":
         sketches = [_cooperating(s.architecture, main) for s in sketches]
-    slow = [s for s in sketches if s.architecture.name in _SLOW]
+    slow = [s for s in sketches if s.architecture.name in SLOW]
     ordered = [*(s for s in sketches if s not in slow), *quick, *slow]
     return [make_group(s, i, n_rows, seed=seed, allowed=allowed) for i, s in enumerate(ordered)]
 
 
-_SLOW = tuple(sketch.architecture.name for sketch in _RECURRENT)
-
-
 def _cooperating(architecture: Architecture, scheme: Together) -> Sketch:
     """Members that are trained for each other: of one start, if their weights are averaged."""
-    rate = 5e-3 if architecture.reads_text or architecture.name == "mixed" else 2e-3
-    rates = (("adamw", rate),) * (2 if architecture.name in _SLOW else _TOGETHER)
+    rate = 5e-3 if architecture.reads_words else 2e-3
+    rates = (("adamw", rate),) * (2 if architecture.name in SLOW else _TOGETHER)
     starts = tuple(range(len(rates))) if scheme == "shared" else (0,) * len(rates)
     return Sketch(architecture, rates, starts, scheme)
 
@@ -182,7 +182,7 @@ def make_group(
         for i, (name, rate) in enumerate(rates)
     )
     architecture = sketch.architecture
-    has_words = architecture.reads_text or architecture.name == "mixed"
+    has_words = architecture.reads_words
     batch_size = 64 if n_rows < 3_000 else 256 if has_words or n_rows < 40_000 else 1_024
     steps_an_epoch = max(1, n_rows // batch_size)
     epochs = max(12, min(100, _STEPS // steps_an_epoch))

@@ -12,11 +12,11 @@ from torch import Tensor
 from alnico.data.batches import Rows
 from alnico.evaluation.calibration import Calibration, crossfit, fit_calibration
 from alnico.evaluation.intervals import Gain
-from alnico.fitting.members import Net, reading
+from alnico.fitting.members import Net, outputs_of
 from alnico.fusing import Fused
 from alnico.fusing.leaning import leaning
 from alnico.predicting import prediction
-from alnico.probing import Outputs, read_outputs
+from alnico.probing import Outputs
 from alnico.structures import Learned, Parts, Structure
 from alnico.types import Inputs, Task
 
@@ -102,9 +102,5 @@ def find_leaning(
     """
     if row.structure is None or not row.names:
         return
-    outputs = [
-        said.get(id(net.module))
-        or read_outputs(net.module, reading(valid, net.architecture, inputs).inputs)
-        for net in row.nets
-    ]
+    outputs = [said.get(id(net.module)) or outputs_of(net, valid, inputs) for net in row.nets]
     row.leaning = leaning(row.structure, Parts.of(outputs), valid.target, task)

@@ -16,7 +16,7 @@ from alnico.fitting.rows import Row
 from alnico.fitting.space import FAMILY, chosen_members, family, family_space, fusion_space
 from alnico.fitting.train import has_learned
 from alnico.progress import Phase, phase
-from alnico.searching import Space, Study, Trial, Value, search
+from alnico.searching import Space, Study, Trial, Value, best_of, search
 from alnico.structures import Parts
 
 FUSIONS_A_TRIAL = 2
@@ -76,12 +76,8 @@ def search_families(
     space = family_space(bench.inputs, options)
     study = Study(space, seed=options.seed, trials=known)
     with phase("search", "families", total=options.trials) as work:
-        work.advance(len(known))
-        for _ in search(
-            objective, study, n_trials=options.trials, has_time=lambda: has_time(study)
-        ):
-            keep(study)
-            _tell(work, study, "families")
+        trials = search(objective, study, n_trials=options.trials, has_time=lambda: has_time(study))
+        _run(trials, study, work, keep)
         work.say(_summary(study, "families"))
     return study
 
@@ -142,15 +138,13 @@ def search_fusions(
     study = Study(space, seed=options.seed, trials=known)
     most = MOST_FUSIONS if options.trials is None else FUSIONS_A_TRIAL * options.trials
     with phase("search", "fusions", total=most) as work:
-        work.advance(len(known))
-        for _ in search(
+        trials = search(
             objective,
             study,
             n_trials=most,
             has_time=lambda: clock.has(_longest(study), share=FUSIONS_SHARE),
-        ):
-            keep(study)
-            _tell(work, study, "fusions")
+        )
+        _run(trials, study, work, keep)
         rows = list(_found(bench, study, wanted))
         work.say(_summary(study, "fusions"))
     return study, rows
@@ -159,14 +153,13 @@ def search_fusions(
 def _found(bench: Bench, study: Study, wanted: Sequence[str]) -> Iterator[Row]:
     """The row of each structure's best trial, if it beats the kind's own."""
     for name in wanted:
-        done = [t for t in study.trials if t.params["structure"] == name and t.value is not None]
-        best = min(done, key=lambda trial: trial.value or 0.0, default=None)
+        best = best_of(trial for trial in study.trials if trial.params["structure"] == name)
         own = [
             bench.loss(row.outputs)
             for row in bench.rows
             if row.kind == name and row.outputs is not None
         ]
-        if best is not None and (not own or (best.value or 0.0) < min(own)):
+        if best is not None and best.value is not None and (not own or best.value < min(own)):
             row = join(bench, name, chosen_members(best.params, bench.pool))
             row.parts += ", searched"
             yield row
@@ -176,9 +169,15 @@ def _longest(study: Study) -> float:
     return max((trial.seconds for trial in study.trials), default=0.0)
 
 
-def _tell(work: Phase, study: Study, what: str) -> None:
-    best = f"  best {study.best.value:.4f}" if study.best and study.best.value is not None else ""
-    work.advance(text=f"{what}{best}")
+def _run(trials: Iterator[Trial], study: Study, work: Phase, keep: Callable[[Study], None]) -> None:
+    """Run the trials, keep the study after each, and tell how far it is."""
+    what = work.text
+    work.advance(len(study.trials))
+    for _ in trials:
+        keep(study)
+        best = study.best
+        found = "" if best is None or best.value is None else f"  best {best.value:.4f}"
+        work.advance(text=f"{what}{found}")
 
 
 def _summary(study: Study, what: str) -> str:

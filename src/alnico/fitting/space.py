@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from alnico.fitting.members import Member
 from alnico.fitting.options import Options
-from alnico.fitting.plan import ARCHITECTURES, SCHEMES, Group, Sketch, make_group
+from alnico.fitting.plan import ARCHITECTURES, SCHEMES, SLOW, Group, Sketch, make_group
 from alnico.networks import Architecture
 from alnico.searching import Between, Choice, Space, Value
 from alnico.training import Together, optimisers
@@ -51,14 +51,14 @@ def family(params: Mapping[str, Value], number: int, n_rows: int, *, seed: int) 
     architecture = Architecture(
         name,
         "log" if params.get("encoding") == "log" else "quantile",
-        depth=1 if name == "text_gru" else depth,  # a second layer doubles the longest training
+        depth=1 if name in SLOW else depth,  # a second layer doubles the longest training
         width=int(params["width"]),
         activation=str(params["activation"]),
         dropout=round(float(params["dropout"]), 3),
     )
     optimiser, rate = str(params["optimiser"]), float(params["rate"])
     together = next(scheme for scheme in SCHEMES if scheme == params["together"])
-    n_members = 2 if name == "text_gru" else FAMILY
+    n_members = 2 if name in SLOW else FAMILY
     rates = ((optimiser, rate * (_SGD if optimiser == "sgd" else 1.0)),) * n_members
     return make_group(
         Sketch(architecture, rates, _starts(together, n_members), together),

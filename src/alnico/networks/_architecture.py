@@ -68,6 +68,11 @@ class Architecture:
         """Whether it reads the text columns, and nothing else."""
         return self.name.startswith("text_")
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether it reads the text columns, alone or beside the others."""
+        return self.reads_text or self.name == "mixed"
+
     def keys(self, inputs: Inputs) -> tuple[str, ...]:
         """The tensors of a batch that it reads."""
         if self.name == "given":

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from alnico.evaluation import drawing
+
 NOTHING = "\u2013"
 """Stands where there is no figure."""
 
@@ -34,9 +36,7 @@ def score(value: float | None, *, signed: bool = False) -> str:
     """A score in four decimals, or five digits if it is large."""
     if value is None:
         return NOTHING
-    sign = "+" if signed else ""
-    text = f"{value:{sign}.4f}" if abs(value) < 100 else f"{value:{sign}.5g}"
-    return text.replace("-", "\u2212")
+    return drawing.score(value, sign="+" if signed else "").replace("-", "\u2212")
 
 
 def interval(row: Mapping[str, Any]) -> str:

@@ -76,8 +76,7 @@ class Study:
     @property
     def best(self) -> Trial | None:
         """The trial of the lowest value; None if no trial is complete."""
-        done = [trial for trial in self.trials if trial.value is not None]
-        return min(done, key=lambda trial: trial.value or 0.0, default=None)
+        return best_of(self.trials)
 
     def ask(self) -> dict[str, Value]:
         """What the next trial is to try; the same until `tell` is called."""
@@ -133,6 +132,12 @@ class Study:
                 )
             )
         return study
+
+
+def best_of(trials: Iterable[Trial]) -> Trial | None:
+    """The trial of the lowest value; None if none of them is complete."""
+    done = [(trial.value, trial.number, trial) for trial in trials if trial.value is not None]
+    return min(done)[2] if done else None
 
 
 def search(

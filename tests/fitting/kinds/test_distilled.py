@@ -169,8 +169,8 @@ def test_a_text_stays_with_its_row(bench: Bench) -> None:
     texts = {key: inputs[key] for key in ("bag", "bag_weight")}
     columns = {"log": torch.tensor([0, 1])}
     both = replace(bench, train=Rows(inputs, torch.zeros(50)), columns=columns)
-    plain, swapped = DISTILLED._versions(both)
+    plain, swapped = (version.inputs for version in DISTILLED._versions(both))
     assert plain is inputs and not torch.equal(swapped["log"], inputs["log"])
     assert all(torch.equal(swapped[key], text) for key, text in texts.items())
     alone = replace(bench, train=Rows(texts, torch.zeros(50)), columns={})
-    assert DISTILLED._versions(alone) == [texts]
+    assert [version.inputs for version in DISTILLED._versions(alone)] == [texts]

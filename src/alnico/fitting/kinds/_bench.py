@@ -12,9 +12,8 @@ from torch import Tensor
 from alnico.data.batches import Rows
 from alnico.evaluation.metrics import Metric
 from alnico.fitting.leaderboard import rank
-from alnico.fitting.members import Member, Net, reading
+from alnico.fitting.members import Member, Net, outputs_of
 from alnico.fitting.rows import Row
-from alnico.probing import read_outputs
 from alnico.registry import Registry
 from alnico.structures import Parts, row_loss
 from alnico.types import Inputs, Task
@@ -79,8 +78,7 @@ class Bench:
 
     def read(self, net: Net) -> Tensor:
         """What a network says of the validation part. -> [n, c]"""
-        rows = reading(self.valid, net.architecture, self.inputs)
-        return read_outputs(net.module, rows.inputs).logits
+        return outputs_of(net, self.valid, self.inputs).logits
 
 
 Kind: TypeAlias = Callable[[Bench], Iterator[Row]]

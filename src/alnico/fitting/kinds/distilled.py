@@ -9,20 +9,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from alnico.data.batches import Rows, concatenate, take
+from alnico.data.batches import Rows, concatenate
 from alnico.fitting.kinds._bench import Bench, kind
-from alnico.fitting.members import Net, reading
+from alnico.fitting.members import Net, outputs_of, reading
 from alnico.fitting.rows import Row
 from alnico.fusing import crossfit, distillation_loss, swap_cells
+from alnico.fusing.soften import SHARE
 from alnico.networks import Architecture, build
-from alnico.probing import Outputs, read_outputs
+from alnico.probing import Outputs
 from alnico.structures import Parts
 from alnico.training import Setting, train
-from alnico.types import Batch
 
 TEMPERATURE = 2.0
-SWAPPED = 0.2
-"""Share of the cells of an augmented row that come from other rows."""
 
 MOST_ROWS = 200_000
 """Rows that the student learns from, augmented ones included."""
@@ -69,7 +67,7 @@ class _School:
 
     bench: Bench
     teacher: Row
-    versions: list[Batch]
+    versions: list[Rows]
     n_students: int
     students: list[_Student] = field(default_factory=list)
 
@@ -83,7 +81,7 @@ class _School:
         with torch.no_grad():
             soft = _taught(self.teacher, self.said, rows)
         parts = zip(self.versions, soft.chunk(len(self.versions)), strict=True)
-        both = concatenate([Rows(*part) for part in parts])
+        both = concatenate([Rows(version.inputs, said) for version, said in parts])
         deadline = _share_of(self.bench.deadline, self.n_students - len(self.students))
         self.students.append(_study(self.architecture, both, self.bench, deadline))
         return self.students[-1]
@@ -117,32 +115,30 @@ def student_of(bench: Bench) -> Architecture:
     return Architecture("mlp", "quantile", depth=2, width=64, dropout=0.0)
 
 
-def _versions(bench: Bench) -> list[Batch]:
+def _versions(bench: Bench) -> list[Rows]:
     """The training rows, not more than allowed; and as many with cells of other rows.
 
     A text stays with its row; rows of text alone have no other version.
     """
-    inputs, n = bench.train.inputs, len(bench.train)
-    assert isinstance(inputs, Mapping)
+    rows = bench.train
     random = torch.Generator().manual_seed(bench.seed)
-    if n > MOST_ROWS // 2:
-        inputs = take(inputs, torch.randperm(n, generator=random)[: MOST_ROWS // 2])
-        assert isinstance(inputs, Mapping)
-    cells = {key: inputs[key] for key in bench.columns}
+    if len(rows) > MOST_ROWS // 2:
+        rows = rows.take(torch.randperm(len(rows), generator=random)[: MOST_ROWS // 2])
+    assert isinstance(rows.inputs, Mapping)
+    cells = {key: rows.inputs[key] for key in bench.columns}
     if not cells:
-        return [inputs]
-    swapped = swap_cells(cells, share=SWAPPED, columns=bench.columns, generator=random)
+        return [rows]
+    swapped = swap_cells(cells, share=SHARE, columns=bench.columns, generator=random)
     assert isinstance(swapped, Mapping)
-    return [inputs, {**inputs, **swapped}]
+    return [rows, Rows({**rows.inputs, **swapped}, rows.target)]
 
 
-def _said(net: Net, versions: Sequence[Batch], bench: Bench) -> Outputs:
+def _said(net: Net, versions: Sequence[Rows], bench: Bench) -> Outputs:
     """What a network says of all versions of the rows, one after the other."""
-    keys = net.architecture.keys(bench.inputs)
-    said = [read_outputs(net.module, _read(versions[0], keys))]
-    for version in versions[1:]:
-        reads_cells = set(keys) & set(bench.columns)  # if not, it says of it what it said before
-        said.append(read_outputs(net.module, _read(version, keys)) if reads_cells else said[0])
+    reads_cells = set(net.architecture.keys(bench.inputs)) & set(bench.columns)
+    said = [outputs_of(net, versions[0], bench.inputs)]
+    for version in versions[1:]:  # one that reads no cells says again what it said before
+        said.append(outputs_of(net, version, bench.inputs) if reads_cells else said[0])
     return Outputs(torch.cat([s.logits for s in said]), torch.cat([s.features for s in said]))
 
 
@@ -162,7 +158,7 @@ def _study(
     start: nn.Module = build(architecture, bench.inputs, bench.task.n_outputs, seed=bench.seed)
     training = train(
         [start],
-        Rows(_read(soft.inputs, architecture.keys(bench.inputs)), soft.target),
+        reading(soft, architecture, bench.inputs),
         settings=[Setting("adamw", 3e-3, weight_decay=1e-3, seed=bench.seed)],
         loss=distillation_loss(bench.task.kind, temperature=TEMPERATURE),
         valid=reading(bench.valid, architecture, bench.inputs),
@@ -176,9 +172,3 @@ def _study(
     )
     trained = training.members[0]
     return _Student(Net(architecture, trained.module), bench, trained.best_epoch > 0)
-
-
-def _read(inputs: Batch, keys: Sequence[str]) -> dict[str, Tensor]:
-    """The tensors that a network reads."""
-    assert isinstance(inputs, Mapping)
-    return {key: inputs[key] for key in keys}

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from alnico.data.batches import Rows, take
+from alnico.data.batches import take
 from alnico.errors import IncompatibleModelsError
 from alnico.fitting.kinds._bench import Bench, describe, kind
 from alnico.fitting.kinds.joined import crossfit_structure, relearning
-from alnico.fitting.members import Net, reading
+from alnico.fitting.members import Net, outputs_of, reading
 from alnico.fitting.rows import Row
 from alnico.fusing import distill
-from alnico.probing import read_outputs
 from alnico.pruning import n_parameters, prune
 from alnico.structures import Parts
 from alnico.training import Setting
@@ -51,8 +50,7 @@ def pruned(bench: Bench) -> Iterator[Row]:
         return
     nets = [_recovered(before, after, bench) for before, after in small]
     names = [wide.names[wide.nets.index(before)] for before, _ in small]
-    outputs = [read_outputs(net.module, _read(bench.valid, net, bench).inputs) for net in nets]
-    parts = Parts.of(outputs)
+    parts = Parts.of([outputs_of(net, bench.valid, bench.inputs) for net in nets])
     fitted = crossfit_structure(bench, "concat", parts)
     learned = fitted.fit.learned
     chosen = [nets[i] for i in learned.members]
@@ -125,13 +123,9 @@ def _last_linear(module: nn.Module) -> list[nn.Linear]:
 
 
 def _example(net: Net, bench: Bench, n_rows: int) -> Batch:
-    rows = _read(bench.train, net, bench)
+    rows = reading(bench.train, net.architecture, bench.inputs)
     random = torch.Generator().manual_seed(bench.seed)
     return take(rows.inputs, torch.randperm(len(rows), generator=random)[:n_rows])
-
-
-def _read(rows: Rows, net: Net, bench: Bench) -> Rows:
-    return reading(rows, net.architecture, bench.inputs)
 
 
 def _recovered(before: Net, after: nn.Module, bench: Bench) -> Net:
@@ -140,7 +134,7 @@ def _recovered(before: Net, after: nn.Module, bench: Bench) -> Net:
     module = distill(
         before.module,
         after,
-        data=_read(bench.train, before, bench),
+        data=reading(bench.train, before.architecture, bench.inputs),
         task=bench.task,
         copies=0,
         setting=Setting("adamw", RATE, seed=bench.seed),
