@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from alnico.data.encode import Encoder
 from alnico.data.schema import Schema
 from alnico.data.split import Split
+from alnico.data.table import a_few
 from alnico.errors import DataError, RecipeError, RunFolderError
 from alnico.fitting.members import Net
 from alnico.fitting.plan import Group
@@ -194,7 +195,7 @@ def _way_out(missing: Sequence[str], new: Sequence[str]) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:6])) + (f", ... {len(names) - 6} more" * (len(names) > 6))
+    return a_few(map(repr, names), shown=6)
 
 
 def unseen(split: Split, prints: NDArray[np.int64], earlier: Earlier) -> Split:
