@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from alnico.progress import Event, listen, note, phase, warn
+from alnico.progress import Event, compact, detail, listen, note, phase, sized, warn
 
 
 def told(events: list[tuple], event: Event) -> None:
@@ -100,3 +100,27 @@ def test_a_warning_that_nobody_hears_becomes_a_python_warning() -> None:
             warn("no help")
 
     contextvars.Context().run(unheard)
+
+
+def test_a_detail_is_an_event_of_its_own() -> None:
+    events: list[Event] = []
+    with listen(events.append):
+        detail("merge", "fc.weight")
+    ((what, phase),) = [(event.what, event.phase) for event in events]
+    assert (what, phase.name, phase.text) == ("detail", "merge", "fc.weight")
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "count"),
+    [
+        (0, "0 B", "0"),
+        (999, "999 B", "999"),
+        (999_499, "999 kB", "999 k"),
+        (999_500, "1 MB", "1 M"),
+        (86_567_656, "86.6 MB", "86.6 M"),
+        (3_674_793_216, "3.67 GB", "3.67 G"),
+        (5 * 10**18, "5e+03 PB", "5e+03 P"),
+    ],
+)
+def test_sizes_and_counts_are_shown_in_three_digits(number: int, size: str, count: str) -> None:
+    assert (sized(number), compact(number)) == (size, count)

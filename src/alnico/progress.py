@@ -48,12 +48,13 @@ class Event:
 
     Args:
         what: A phase that `started`, `advanced`, `finished` or `failed`; a `note` is a fact without
-            duration; a `warning` is something carried on with that the user may regret.
+            duration, a `detail` one that few want to know; a `warning` is something carried on
+            with that the user may regret.
         phase: The phase, or the name and text of the note or warning.
         help: A warning's way out.
     """
 
-    what: Literal["started", "advanced", "finished", "failed", "note", "warning"]
+    what: Literal["started", "advanced", "finished", "failed", "note", "detail", "warning"]
     phase: Phase
     help: str | None = None
 
@@ -97,6 +98,11 @@ def note(name: str, text: str) -> None:
     _tell(Event("note", Phase(name, text)))
 
 
+def detail(name: str, text: str) -> None:
+    """Tell one finished fact among many alike, such as what became of a tensor."""
+    _tell(Event("detail", Phase(name, text)))
+
+
 def warn(text: str, *, help: str | None = None) -> None:
     """Tell something that was carried on with and that the user may regret.
 
@@ -110,3 +116,21 @@ def warn(text: str, *, help: str | None = None) -> None:
 def spaced(number: int) -> str:
     """A count as it is shown: `41188` -> `41 188`."""
     return f"{number:_}".replace("_", " ")
+
+
+def sized(n_bytes: int) -> str:
+    """Bytes as they are shown, in thousands: `346000000` -> `346 MB`."""
+    return _scaled(n_bytes, ("B", "kB", "MB", "GB", "TB", "PB"))
+
+
+def compact(number: int) -> str:
+    """A count in three digits: `86567656` -> `86.6 M`."""
+    return _scaled(number, ("", "k", "M", "G", "T", "P"))
+
+
+def _scaled(number: int, units: tuple[str, ...]) -> str:
+    size, *larger = units
+    scaled = float(number)
+    while scaled >= 999.5 and larger:
+        scaled, (size, *larger) = scaled / 1000, larger
+    return f"{scaled:.3g} {size}".rstrip()

@@ -81,7 +81,9 @@ def test_a_pickle_is_found_whatever_it_is_called(name: str) -> None:
 @pytest.mark.parametrize("is_zip", [True, False])
 def test_a_state_dict_of_torch_is_a_pickle_that_calls_nothing_harmful(is_zip: bool) -> None:
     found = look(saved(STATE, is_zip=is_zip), "pytorch_model.bin")
-    assert found is not None and found.endswith("a pickle; alnico reads no pickle")
+    assert found is not None and found.endswith(
+        "a pickle; alnico reads none but weights of PyTorch"
+    )
     evil = look(saved({**STATE, "more": Evil()}, is_zip=is_zip), "pytorch_model.bin")
     assert evil is not None and f"a pickle that would call {SYSTEM}" in evil
     assert ("in archive/data.pkl: " in evil) == is_zip
@@ -171,7 +173,7 @@ def test_a_keras_config_that_is_not_sound_is_refused() -> None:
 def test_what_is_only_named_like_a_pickle_is_refused(name: str) -> None:
     for data in (b"", b"hello", bytes(100)):
         assert look(data, name) == "it is named like a pickle, and is nothing that is known"
-    assert look(b"N.", name) == "a pickle; alnico reads no pickle"
+    assert look(b"N.", name) == "a pickle; alnico reads none but weights of PyTorch"
     assert look(zipped(), name) == "it is named like a pickle, and is an empty archive"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alnico.checkpoint import files
-from alnico.checkpoint.files import check_place, new_file, new_folder, sha256
+from alnico.checkpoint.files import check_place, move_folder, new_file, new_folder, sha256, writing
 from alnico.errors import OutputError, RecipeError
 
 
@@ -153,6 +153,45 @@ def test_a_full_or_read_only_disk_is_named_and_leaves_nothing(
     with pytest.raises(OutputError, match=message), make(tmp_path / "out") as partial:
         (partial if make is new_file else partial.joinpath("a")).write_text("x")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.EDQUOT, "quota"), "x cannot be written: the disk is full"),
+        (PermissionError(errno.EACCES, "no"), "x cannot be written: no permission to write in"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "x cannot be written: No such file"),
+        (OSError("said in words"), "x cannot be written: said in words\n  help: choose another -o"),
+        (OutputError("our own", help="h"), "^our own\n  help: h$"),
+    ],
+)
+def test_every_reason_of_the_system_is_put_in_our_words(error: OSError, message: str) -> None:
+    with pytest.raises(OutputError, match=message), writing(Path("x")):
+        raise error
+    with pytest.raises(ValueError, match="as it was"), writing(Path("x")):
+        raise ValueError("as it was")
+
+
+def test_a_replaced_folder_lies_aside_until_the_new_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, place, aside = tmp_path / "new", tmp_path / "place", tmp_path / "aside"
+    write_folder(place, "old")
+    write_folder(new, "new")
+    at_removal: list[list[str]] = []
+    monkeypatch.setattr(files.shutil, "rmtree", lambda *_, **__: at_removal.append(names(tmp_path)))
+    move_folder(new, place, force=True, aside=aside)
+    assert at_removal == [["aside", "place"]]
+    assert (aside / "sub" / "a.txt").read_text() == "old"
+    assert (place / "sub" / "a.txt").read_text() == "new"
+
+
+def test_a_link_to_a_folder_is_replaced_and_the_folder_stays(tmp_path: Path) -> None:
+    write_folder(tmp_path / "theirs", "old")
+    (tmp_path / "out").symlink_to(tmp_path / "theirs")
+    write_folder(tmp_path / "out", "new", force=True)
+    assert (tmp_path / "theirs" / "sub" / "a.txt").read_text() == "old"
+    assert not (tmp_path / "out").is_symlink() and names(tmp_path) == ["out", "theirs"]
 
 
 def test_a_bad_place_is_known_before_any_work(

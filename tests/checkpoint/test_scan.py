@@ -103,6 +103,21 @@ def test_an_ending_that_lies_is_seen_through(tmp_path: Path) -> None:
     assert only(tmp_path / "weights.dat").verdict == "unsafe"
 
 
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_weights_of_pytorch_are_safe_and_what_is_more_is_not(tmp_path: Path, is_zip: bool) -> None:
+    state = {"w": torch.ones(3), "b": torch.ones(2)}
+    for name, value in {"a.bin": state, "b.txt": {"model": state}, "c.pt": [state]}.items():
+        torch.save(value, tmp_path / name, _use_new_zipfile_serialization=is_zip)
+    torch.save([state, Evil()], tmp_path / "d.pth", _use_new_zipfile_serialization=is_zip)
+    (tmp_path / "e.bin").write_bytes((tmp_path / "a.bin").read_bytes()[:-9])
+    found = {finding.file.name: finding for finding in scan(tmp_path)}
+    assert found["a.bin"].reason == found["b.txt"].reason == "PyTorch, 2 tensors, weights only"
+    assert found["c.pt"].reason.startswith("has no single state dict: it holds")
+    assert "pickle would call" in found["d.pth"].reason and "no flag" in str(found["d.pth"].help)
+    verdicts = [finding.verdict for finding in found.values()]
+    assert verdicts == ["safe", "safe", "unknown", "unsafe", "unsafe"]
+
+
 @pytest.mark.parametrize(
     ("shard", "what"),
     [

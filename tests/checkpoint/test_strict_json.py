@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -39,3 +41,26 @@ def test_what_json_writes_is_read_back(value: object) -> None:
 def test_what_is_not_sound_is_one_kind_of_error(data: bytes, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         parse(data)
+
+
+def test_infinity_is_read_where_it_is_allowed_and_nan_never() -> None:
+    assert parse(b"[Infinity, -Infinity]", infinite=True) == [math.inf, -math.inf]
+    with pytest.raises(ValueError, match="NaN is no JSON"):
+        parse(b"[NaN]", infinite=True)
+
+
+def test_more_values_than_fit_are_not_read() -> None:
+    with pytest.raises(ValueError, match="more than 6000000 values"):
+        parse(b"[" + b"0," * 6_000_000 + b"0]")
+
+
+def test_each_mapping_may_be_read_into_something_else() -> None:
+    found = parse(b'{"a": {"x": 1}, "b": [{"x": 2}]}', mapping=lambda m: m.get("x", m))
+    assert found == {"a": 1, "b": [2]}
+
+
+def test_the_collector_is_as_it_was_after_a_fault() -> None:
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="Expecting"):
+        parse(b"[")
+    assert gc.isenabled()

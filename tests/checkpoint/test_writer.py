@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from alnico.checkpoint import writer
-from alnico.checkpoint.reader import read_header, read_tensors
+from alnico.checkpoint.header import read_header
+from alnico.checkpoint.reader import read_tensors
 from alnico.checkpoint.writer import NAMES, write_tensors
 from alnico.errors import OutputError, RecipeError
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import subprocess
@@ -11,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from alnico.cli.merge import _as_settings
 from alnico.methods import methods
 
 PLUGIN = '''
@@ -68,16 +68,18 @@ def test_however_parameters_are_given_the_file_holds_the_merge(
 def test_it_says_what_it_did_and_where_the_result_lies(zoo: Path, command: Callable) -> None:
     line = "cats dogs --base base --method ties --weight 1.0 0.8 --density 0.5 -o out"
     shown = command("merge", *words(line)).err.splitlines()
-    record = json.loads(Path("out.run.json").read_text("utf-8"))
+    written = Path("out.safetensors").read_bytes()
+    digest = hashlib.sha256(written).hexdigest()
     assert shown == [
         "  read     2 models, a base, 2 tensors, 15 weights, float32",
-        "  check    safetensors only; same names, shapes, dtypes",
-        "  merge    ties weight=1,0.8 density=0.5 scale=1",
-        f"  write    out.safetensors  {record['output']['bytes']} bytes  "
-        f"sha256 {record['output']['sha256'][:8]}",
+        "  check    same names, shapes, dtypes",
+        "  merge    ties weight=1,0.8 density=0.5 scale=1 normalize=models rescale=none",
+        f"  write    out.safetensors  {len(written)} bytes  sha256 {digest[:10]}",
         "out.safetensors holds the model, out.run.json how it was made.",
     ]
-    assert record["parameters"] == {"weight": [1.0, 0.8], "density": 0.5, "scale": 1.0}
+    record = json.loads(Path("out.run.json").read_text("utf-8"))
+    assert record["output"]["sha256"] == {"out.safetensors": digest}
+    assert record["parameters"]["weight"] == [1.0, 0.8] and record["parameters"]["density"] == 0.5
     assert command("merge", *words("cats dogs -o out --force -q")).err == ""
     assert json.loads(Path("out.run.json").read_text("utf-8"))["method"] == "linear"
 
@@ -114,17 +116,32 @@ def test_a_plug_ins_parameters_are_options_of_their_types(zoo: Path, command: Ca
         ("cats dogs -o out --method slerp --t 20", 2, ["t must lie in [0, 1], got 20", "is 0.2"]),
         ("cats dogs -o out --method slerp --t 0.1 0.2", 2, ["t is one value for all", "0.1 0.2"]),
         ("cats dogs base -o out --method slerp", 2, ["slerp merges 2 models, got 3"]),
-        ("cats wide -o out", 3, ["fc.weight    cats.safetensors [3, 4]    wide", "alnico.fuse("]),
-        ("cats none.safetensors -o out", 2, ["there is no file none.safetensors", "check the"]),
-        ("cats . -o out", 2, [". is a folder, not a model in one file", "a .safetensors file"]),
-        ("cats dogs -o out.bin", 2, ["a merged model ends in .safetensors", "-o out.safetensors"]),
+        ("cats wide -o out", 3, ["fc.weight    cats [3, 4]    wide [3, 5]", "alnico.fuse("]),
+        ("cats bogs.safetensors -o out", 2, ["no model 'bogs.safe", "mean 'dogs.safetensors'?"]),
+        ("cats . -o out", 2, [". holds 4 models: base.safetensors, cats", "say which by its file"]),
+        ("cats dogs -o out.bin", 2, ["one file is written as .safetensors", "-o out.safetensors"]),
         ("cats dogs -o cats --force", 2, ["cats.safetensors is an input itself"]),
         ("cats dogs -o base", 2, ["base.safetensors is there already", "--force"]),
         ("cats dogs -o no/out.safetensors", 2, ["there is no folder no", "mkdir -p no"]),
         ("cats dogs -o out --plugin none.py", 2, ["there is no plug-in none.py"]),
         ("cats dogs -o out --plugin cats", 2, ["cats.safetensors"]),
         ("-o out", 2, ["missing argument", "alnico merge --help"]),
-        ("cats dogs", 2, ["missing option", "alnico merge --help"]),
+        ("cats dogs", 2, ["where is the merged model to be written?", "-o OUT"]),
+        ("cats dogs -o out --dtype bfloat61", 2, ["dtype cannot be", "did you mean 'bfloat16'?"]),
+        ("cats dogs -o out --shard-size 5", 2, ["--shard-size must be a size", "5GB"]),
+        ("cats dogs -o out --shard-size 5GB", 2, ["is one file, which has no shards", "-o out"]),
+        ("cats dogs -o out --seed -1", 2, ["seed must be a whole number from 0 on, got -1"]),
+        ("cats dogs -o out --threads -1", 2, ["threads must be 0, for one on each core"]),
+        ("cats dogs -o out --device cudo", 2, ["no kind of device 'cudo'", "mean 'cuda'?"]),
+        ("cats dogs -o out --integers-from dgos", 2, ["'dgos' is not one of", "mean 'dogs'?"]),
+        ("cats dogs -o out --compat mergekit", 2, ["--compat is for mergekit's", "leave out"]),
+        ("cats dogs -o out --compat megrekit", 2, ["--compat cannot be", "mean 'mergekit'?"]),
+        ("cats dogs -o out --strict", 2, ["--strict is for mergekit's recipes"]),
+        ("cats dogs -o out --stages kept", 2, ["--stages is for files of several recipes"]),
+        ("cats r.yml -o out", 2, ["r.yml is a recipe, which names its models itself", "'cats.saf"]),
+        ("r.yml -o out --method ties", 2, ["--method is for a merge without a recipe"]),
+        ("r.yml -o out --row-wise 1", 2, ["--row-wise is for a merge without", "into the recipe"]),
+        ("r.yml -o out", 2, ["there is no file r.yml"]),
     ],
 )
 def test_a_wrong_word_gets_one_block_with_the_way_out(
@@ -138,13 +155,80 @@ def test_a_wrong_word_gets_one_block_with_the_way_out(
     assert sorted(zoo.iterdir()) == before
 
 
-def test_a_pickle_and_a_cut_file_are_refused_with_code_4(zoo: Path, refused: Callable) -> None:
+def test_a_pickle_and_a_cut_file_are_refused_at_once_with_code_4(
+    zoo: Path, refused: Callable
+) -> None:
     Path("dogs.bin").write_bytes(pickle.dumps({"w": [1.0]}))
-    block = refused("merge", *words("cats dogs.bin -o out"), code=4)
-    assert "dogs.bin is refused: a pickle" in block and ".safetensors" in block
-    whole = Path("dogs.safetensors").read_bytes()
-    Path("dogs.safetensors").write_bytes(whole[:-1])
-    assert "its tensors take" in refused("merge", *words("cats dogs -o out"), code=4)
+    whole = Path("cats.safetensors").read_bytes()
+    Path("cats.safetensors").write_bytes(whole[:-1])
+    block = refused("merge", *words("cats no/one.bin none base -o out"))
+    assert "2 models are not there" in block and "'no/one.bin'" in block and "'none'" in block
+    block = refused("merge", *words("cats dogs.bin base -o out"), code=4)
+    assert "2 models cannot be read" in block
+    assert "cats.safetensors" in block and "dogs.bin is refused" in block
+
+
+def test_dtype_shards_seed_and_threads_are_those_that_are_asked_for(
+    zoo: Path, command: Callable
+) -> None:
+    line = "cats dogs --base base --method dare_linear --density 0.5"
+    more = "--dtype bfloat16 --shard-size 24B --seed 3 --threads 2"
+    done = command("merge", *words(f"{line} {more} -o merged"))
+    assert done.code == 0, done.err
+    weights = sorted(path.name for path in Path("merged").glob("*.safetensors"))
+    assert weights == [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    found = {k: v for name in weights for k, v in load_file(f"merged/{name}").items()}
+    assert {tensor.dtype for tensor in found.values()} == {torch.bfloat16}
+    other = command("merge", *words(f"{line} --seed 4 -o out"))
+    assert other.code == 0, other.err
+    assert not torch.equal(load_file("out.safetensors")["fc.weight"].bfloat16(), found["fc.weight"])
+    recipe = json.loads(Path("merged/run.json").read_text("utf-8"))["recipe"]
+    for part in ("seed: 3", "dtype: bfloat16", "shard_size: 24"):
+        assert part in recipe
+    assert recipe in Path("merged/README.md").read_text("utf-8")
+
+
+def test_the_recipe_that_flags_leave_makes_the_same_model(zoo: Path, command: Callable) -> None:
+    line = "cats dogs --base base --method ties --weight 1.0 0.8 --density 0.5 -o out"
+    assert command("merge", *words(line)).code == 0
+    Path("again.yml").write_text(json.loads(Path("out.run.json").read_text())["recipe"])
+    done = command("merge", "again.yml", "-o", "again.safetensors")
+    assert done.code == 0, done.err
+    assert Path("again.safetensors").read_bytes() == Path("out.safetensors").read_bytes()
+
+
+def test_integers_that_differ_are_those_of_the_model_that_is_named(
+    zoo: Path, command: Callable, refused: Callable
+) -> None:
+    for n, name in enumerate(("cats", "dogs")):
+        ids = {"ids": torch.arange(3) + n, "w": torch.ones(2)}
+        save_file(ids, f"{name}.safetensors")
+    assert "--integers-from MODEL" in refused("merge", *words("cats dogs -o out"), code=3)
+    for named in ("dogs", "dogs.safetensors"):
+        line = ["cats.safetensors", "dogs.safetensors", "-o", "out.safetensors", "--force"]
+        done = command("merge", *line, "--integers-from", named)
+        assert done.code == 0 and "integer tensors are those of dogs.safetensors" in done.err
+        assert load_file("out.safetensors")["ids"].tolist() == [1, 2, 3]
+
+
+def test_nan_is_named_and_goes_through_when_that_is_asked(
+    zoo: Path, command: Callable, refused: Callable
+) -> None:
+    damaged = load_file("dogs.safetensors")
+    damaged["fc.bias"][1] = float("nan")
+    save_file(damaged, "dogs.safetensors")
+    block = refused("merge", *words("cats dogs -o out"))
+    assert "dogs.safetensors: fc.bias has values that are NaN" in block
+    assert command("merge", *words("cats dogs -o out --allow-nonfinite")).code == 0
+    assert load_file("out.safetensors")["fc.bias"].isnan().tolist() == [False, True, False]
+
+
+def test_verbose_shows_a_line_for_each_tensor(zoo: Path, command: Callable) -> None:
+    shown = command("merge", *words("cats dogs -o out -v")).err.splitlines()
+    assert "  merge    fc.weight float32 [3, 4]" in shown
+    assert "  merge    fc.bias float32 [3]" in shown
+    quiet = command("merge", *words("cats dogs -o out --force")).err
+    assert "fc.bias" not in quiet
 
 
 def test_a_fault_in_a_plug_in_is_told_with_its_line(zoo: Path, refused: Callable) -> None:
@@ -153,24 +237,6 @@ def test_a_fault_in_a_plug_in_is_told_with_its_line(zoo: Path, refused: Callable
     Path("own.py").write_text(PLUGIN.replace("shift: float = 0.0", "shift: float"))
     block = refused("merge", *words("cats -o out --plugin own.py"))
     assert "own.py:5: " in block
-
-
-@pytest.mark.parametrize(
-    ("given", "written"),
-    [
-        ("a b -o c --force -q", "a b -o c --force -q"),
-        ("--weight 1 2 a", "--set weight=1 --set weight=2 a"),
-        ("--weight 1 -2.5 -o c", "--set weight=1 --set weight=-2.5 -o c"),
-        ("--mode fast a 3", "--set mode=fast a 3"),
-        ("--time-limit=5 a", "--set time_limit=5 a"),
-        ("--base --odd a", "--base --odd a"),
-        ("--twice --force", "--set twice --force"),
-        ("a -- --weight 1", "a -- --weight 1"),
-    ],
-)
-def test_options_of_a_method_are_written_as_settings(given: str, written: str) -> None:
-    own, with_value = {"-o", "--force", "-q", "--base", "--set"}, {"-o", "--base", "--set"}
-    assert _as_settings(given.split(), own=own, with_value=with_value) == written.split()
 
 
 def test_help_shows_how_parameters_are_given_and_loads_no_torch() -> None:

@@ -11,20 +11,21 @@ import pytest
 from alnico.methods import methods
 
 PLUGIN = '''
-from typing import Annotated
+from typing import Annotated, Literal
 import alnico
 from torch import Tensor
 
 @alnico.method(models=3)
 def odd(
-    deltas: Tensor,
+    vectors: Tensor,
     rounds: Annotated[int, alnico.Range(1, 5)] = 2,
     share: Annotated[Tensor, alnico.Range(0, 1)] = alnico.per_model(0.5),
     signed: bool = True,
     mode: str = "low",
+    norm: Literal["one", "two", "many"] = "one",
 ) -> Tensor:
     """Do something else."""
-    return deltas.sum(0)
+    return vectors.sum(0)
 '''
 
 
@@ -44,7 +45,7 @@ def test_all_are_listed_with_what_they_are_for_and_need(command: Callable) -> No
     assert [row.split()[0] for row in rows] == list(methods)
     for row, method in zip(rows, methods.values(), strict=True):
         assert method.summary in row, "the summary is too long for the list"
-        assert row.endswith("  a base") == (method.sees == "deltas")
+        assert row.endswith("  a base") == method.needs_base
     assert last == "One method: alnico methods NAME"
     assert max(map(len, done.out.splitlines())) <= 84
 
@@ -52,13 +53,19 @@ def test_all_are_listed_with_what_they_are_for_and_need(command: Callable) -> No
 def test_one_is_shown_with_its_parameters(command: Callable) -> None:
     assert command("methods", "ties").out == (
         "ties     Average changes without letting opposite signs cancel.\n"
-        "  --weight    1.0    one number, or one per model\n"
-        "  --density   0.2    0 to 1\n"
-        "  --scale     1.0    a number\n"
+        "  --weight      1.0     one number, or one per model\n"
+        "  --density     0.2     one number, or one per model, 0 to 1\n"
+        "  --scale       1.0     a number\n"
+        "  --normalize   models  models, weights or none\n"
+        "  --rescale     none    none or l1\n"
         "  needs --base.  Paper: https://arxiv.org/abs/2306.01708\n"
     )
     assert "  merges 2 models.  Paper: https://dl.acm.org" in command("methods", "slerp").out
     assert "  --normalize   true   true or false\n" in command("methods", "linear").out
+    stock = "  needs --base.  merges 2 or more models.  Paper: https://arxiv.org/abs/2403.19522\n"
+    assert command("methods", "model_stock").out.endswith(stock)
+    assert "  --tolerance   1e-05  0 or more\n" in command("methods", "karcher").out
+    assert "  needs --base.  merges 1 model.  Paper" in command("methods", "arcee_fusion").out
 
 
 def test_one_of_ones_own_is_shown_like_the_others(plugin: Path, command: Callable) -> None:
@@ -68,7 +75,8 @@ def test_one_of_ones_own_is_shown_like_the_others(plugin: Path, command: Callabl
         "  --share    0.5    one number, or one per model, 0 to 1\n"
         "  --signed   true   true or false\n"
         "  --mode     low    a text\n"
-        "  needs --base.  merges 3 models.\n"
+        "  --norm     one    one, two or many\n"
+        "  takes a --base, or none.  merges 3 models.\n"
     )
     assert "\nodd " in command("methods").out
 
@@ -79,6 +87,10 @@ def test_json_holds_all_that_is_known(command: Callable) -> None:
     ties = json.loads(command("methods", "ties", "--json").out)
     assert ties in listed
     assert (ties["needs_base"], ties["models"], ties["symmetric"]) == (True, None, True)
+    assert (ties["takes_base"], ties["at_least"]) == (True, 1)
+    assert ties["parameters"][3]["choices"] == ["models", "weights", "none"]
+    nearswap = json.loads(command("methods", "nearswap", "--json").out)
+    assert (nearswap["parameters"][0]["low"], nearswap["parameters"][0]["high"]) == (0.0, None)
     assert ties["parameters"][:2] == [
         {
             "name": "weight",
@@ -87,6 +99,7 @@ def test_json_holds_all_that_is_known(command: Callable) -> None:
             "low": None,
             "high": None,
             "per_model": True,
+            "choices": [],
         },
         {
             "name": "density",
@@ -94,7 +107,8 @@ def test_json_holds_all_that_is_known(command: Callable) -> None:
             "type": "float",
             "low": 0.0,
             "high": 1.0,
-            "per_model": False,
+            "per_model": True,
+            "choices": [],
         },
     ]
 

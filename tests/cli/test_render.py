@@ -126,6 +126,19 @@ def test_quiet_shows_nothing_of_the_work(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == ("", "")
 
 
+def test_details_are_shown_only_where_they_are_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for verbose in (False, True):
+        with show_progress(verbose=verbose):
+            progress.detail("merge", "fc.weight")
+        shown = capsys.readouterr().err
+        assert shown == ("  merge    fc.weight\n" if verbose else "")
+    with on_a_terminal() as screen, show_progress(verbose=True):
+        progress.detail("merge", "fc.weight")
+    assert "  merge    fc.weight" in seen(screen)
+
+
 def test_nothing_is_heard_after_the_block(capsys: pytest.CaptureFixture[str]) -> None:
     with show_progress():
         pass

@@ -4,7 +4,15 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from alnico.evaluation.drawing import WIDTH, Column, draw_leaderboard, draw_table, fill, title
+from alnico.evaluation.drawing import (
+    WIDTH,
+    Column,
+    draw_leaderboard,
+    draw_table,
+    fill,
+    three_digits,
+    title,
+)
 
 
 def record(kind: str, row: int | None, **values: Any) -> dict[str, Any]:
@@ -104,3 +112,11 @@ def test_a_title_names_the_architecture_of_a_single_network() -> None:
     assert title({"kind": "single", "parts": "text_gru-5.1"}) == "single text_gru"
     assert title({"kind": "average", "parts": "all 9 members"}) == "average, all"
     assert title({"kind": "concat", "parts": "mlp x2"}) == "concat"
+
+
+def test_three_digits_never_make_a_one_of_what_is_less() -> None:
+    values = (0, 1, -1, 0.5, 0.99951, -0.99951, 0.99999999, 12345.6, 1.5e-7, 45.0, 999.0, None)
+    assert [three_digits(value) for value in values] == [
+        *("0", "1", "-1", "0.500", "0.999510", "-0.999510", "0.999999"),
+        *("1.23e+04", "1.50e-07", "45.0", "999", "-"),
+    ]

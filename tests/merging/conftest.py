@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from alnico.methods import methods
+from alnico.checkpoint.opened import Checkpoint, open_checkpoint
+from alnico.methods import Method, methods
 from alnico.types import StateDict
 
 
@@ -32,6 +37,34 @@ def save(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def three(save: Callable[..., Path]) -> list[Path]:
+    """Two models and their base."""
+    return [save(name) for name in ("cats", "dogs", "base")]
+
+
+@pytest.fixture
+def opened(save: Callable[..., Path]) -> Iterator[Callable[..., list[Checkpoint]]]:
+    """Write states as `0.safetensors`, `1.safetensors`, ... and open them."""
+    with ExitStack() as stack:
+
+        def opened(*states: StateDict) -> list[Checkpoint]:
+            paths = [save(str(i), state) for i, state in enumerate(states)]
+            return [stack.enter_context(open_checkpoint(path)) for path in paths]
+
+        yield opened
+
+
+@pytest.fixture
+def made() -> Callable[..., Method]:
+    """A method of a function, which stays out of the registry."""
+
+    def made(function: Callable[..., object], sees: str = "weights") -> Method:
+        return Method("made", function, sees, (), "Test.", None, None, False, False)  # type: ignore[arg-type]
+
+    return made
+
+
+@pytest.fixture
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods that a test registers are forgotten after it."""
     monkeypatch.setattr(methods, "_things", dict(methods._things))
@@ -40,3 +73,22 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def half() -> StateDict:
     return {"x": torch.tensor([1.0, 2.0]).half()}
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a text in a process of its own, in a folder."""
+
+    def run(
+        text: str, *args: object, cwd: Path = tmp_path, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", text, *map(str, args)],
+            cwd=cwd,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+
+    return run

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
-import shutil
+import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,18 +12,38 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from alnico import progress
-from alnico.errors import DataError, IncompatibleModelsError, OutputError, RecipeError
-from alnico.merging import files, merge_files, merge_paths, sources
+from alnico.checkpoint.opened import Checkpoint
+from alnico.errors import (
+    DataError,
+    IncompatibleModelsError,
+    OutputError,
+    RecipeError,
+    UnknownNameError,
+    UnsafeFileError,
+)
+from alnico.merging import load_plugin, merge_files, merge_paths, merge_states
+from alnico.merging.files import counted, dtype_of, open_models, plan_files
+from alnico.merging.saving import Order
+from alnico.merging.steps import Form, Input, Step
+from alnico.merging.stream import questions
+from alnico.methods import Method, methods
 from alnico.types import StateDict
+
+SVD = '''
+import alnico
+import torch
+from torch import Tensor
+
+@alnico.method()
+def spectral(deltas: Tensor, rank: int = 1) -> Tensor:
+    """Add the largest part of the mean change."""
+    left, values, right = torch.linalg.svd(deltas.mean(0), full_matrices=False)
+    return left[:, :rank] * values[:rank] @ right[:rank]
+'''
 
 
 def sha(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-@pytest.fixture
-def three(save: Callable[..., Path]) -> list[Path]:
-    return [save(name) for name in ("cats", "dogs", "base")]
 
 
 def test_the_file_holds_what_the_formula_gives(three: list[Path], tmp_path: Path) -> None:
@@ -41,56 +60,72 @@ def test_the_file_holds_what_the_formula_gives(three: list[Path], tmp_path: Path
         torch.testing.assert_close(tensor, expected)
 
 
-def test_the_record_beside_it_tells_all(three: list[Path], tmp_path: Path) -> None:
-    cats, dogs, base = three
-    out = tmp_path / "pets.v1.safetensors"
-    given = merge_files([cats, dogs], str(out), "ties", base=base, weight=torch.tensor([1.0, 0.5]))
-    record = json.loads((tmp_path / "pets.v1.run.json").read_text("utf-8"))
-    assert record == given
-    assert (record["method"], record["plugin"]) == ("ties", None)
-    assert record["parameters"] == {"weight": [1.0, 0.5], "density": 0.2, "scale": 1.0}
-    for said, path in zip(
-        [*record["models"], record["base"], record["output"]], [*three, out], strict=True
-    ):
-        assert said == {"path": str(path), "sha256": sha(path), "bytes": path.stat().st_size}
-    assert {"alnico", "torch"} == set(record["versions"])
-    assert record["tensors"]["copied"] == ["1.num_batches_tracked"]
-    named = sorted(name for names in record["tensors"].values() for name in names)
-    assert named == sorted(load_file(out))
+SHAPES = {"scalar": (), "bias": (7,), "weight": (31, 17), "blocks": (3, 100_003)}
 
 
-def test_the_same_merge_gives_the_same_bytes_in_groups_of_any_size(
-    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def tuned(dtype: torch.dtype) -> list[StateDict]:
+    """Two models that share a part of their change, and their base."""
+    base, shared, *own = ({n: torch.randn(shape) for n, shape in SHAPES.items()} for _ in range(4))
+    models = [{n: base[n] + 0.1 * (shared[n] + each[n]) for n in SHAPES} for each in own]
+    return [{n: x.to(dtype) for n, x in state.items()} for state in (*models, base)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", sorted(methods))
+def test_files_give_the_tensors_that_memory_gives(
+    save: Callable[..., Path], name: str, dtype: torch.dtype
 ) -> None:
+    """To the bit, but for sums over whole tensors, which each adds up in its own order."""
+    method, states = methods[name], tuned(dtype)
+    paths = [save(str(i), state) for i, state in enumerate(states)]
+    n = method.models or 2
+    base, root = (paths[2], states[2]) if method.takes_base else (None, None)
+    found = merge_paths(paths[:n], method, base=base, seed=5)
+    expected = merge_states(states[:n], method, base=root, seed=5)
+    assert found.keys() == expected.keys()
+    for key, tensor in found.items():
+        if sums_over_tensors(method):
+            torch.testing.assert_close(tensor, expected[key])
+        else:
+            assert torch.equal(tensor, expected[key]), key
+
+
+def sums_over_tensors(method: Method) -> bool:
+    inputs = tuple(Input(j, "w") for j in range(method.models or 2))
+    base = Input(2, "w") if method.takes_base else None
+    asked = questions(Step("w", Form("F32", (9,)), "merge", inputs, base, method), {"F32": None})
+    return asked is not None and not asked.isdisjoint({"gram", "totals"})
+
+
+def test_the_same_merge_gives_the_same_bytes(three: list[Path], tmp_path: Path) -> None:
     first, second = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
-    merge_files(three, first, weight=[1, 2, 3])
-    monkeypatch.setattr(sources, "GROUP_BYTES", 1)
-    merge_files(three, second, weight=[1, 2, 3])
+    for out in (first, second):
+        merge_files(three, out, weight=[1, 2, 3])
     assert sha(first) == sha(second)
 
 
-def test_at_most_one_group_of_each_model_is_read_at_a_time(
+def test_tensors_of_one_name_alone_are_read_one_after_the_other(
     three: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[list[str]] = []
-    monkeypatch.setattr(sources, "GROUP_BYTES", 1)
-    original = sources.Source.read
+    read: list[str] = []
+    original = Checkpoint.read
 
-    def spy(source: sources.Source, names: list[str]) -> StateDict:
-        read.append(list(names))
-        return original(source, names)
+    def spy(model: Checkpoint, name: str, start: int, stop: int, out: object) -> None:
+        read.append(name)
+        original(model, name, start, stop, out)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(sources.Source, "read", spy)
-    merged = merge_paths(three[:2], "ties", base=three[2])
-    assert read == [names for names in read[::3] for _ in range(3)]
-    assert all(len(names) == 1 for names in read) and len(read) == 3 * len(merged)
-    assert list(merged) == list(sources.open_source(three[0]).header.tensors)
+    monkeypatch.setattr(Checkpoint, "read", spy)
+    merged = merge_paths(three[:2], "task_arithmetic", base=three[2])
+    assert list(dict.fromkeys(read)) == list(merged)
+    for name in merged:
+        places = [i for i, each in enumerate(read) if each == name]
+        assert places == list(range(places[0], places[-1] + 1)), "it was read in one go"
 
 
 def test_faults_in_headers_are_found_before_a_tensor_is_read(
     save: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources.Source, "read", lambda *_: pytest.fail("a tensor was read"))
+    monkeypatch.setattr(Checkpoint, "read", lambda *_: pytest.fail("a tensor was read"))
     narrow, wide = (save(n, {"w": torch.ones(s)}) for n, s in (("narrow", 2), ("wide", 3)))
     out = tmp_path / "out.safetensors"
     with pytest.raises(IncompatibleModelsError) as error:
@@ -98,6 +133,10 @@ def test_faults_in_headers_are_found_before_a_tensor_is_read(
     assert f"{narrow} and {wide} differ in the shape of 1 of 1 tensors" in str(error.value)
     with pytest.raises(RecipeError, match="there are no models"):
         merge_files([], out)
+    with pytest.raises(RecipeError, match="linear has no use for a base"):
+        merge_files([narrow], out, base=narrow)
+    with pytest.raises(RecipeError, match="ties merges changes from a base, and there is none"):
+        merge_files([narrow], out, "ties")
     assert not out.exists()
 
 
@@ -111,71 +150,100 @@ def test_notes_that_all_models_share_are_kept(save: Callable[..., Path], tmp_pat
         assert opened.metadata() == {"format": "pt"}
 
 
-@pytest.mark.parametrize("which", ["cats", "base", "a link", "another way to it"])
-def test_an_input_is_never_the_output_even_by_force(
-    which: str, three: list[Path], tmp_path: Path
-) -> None:
-    cats, dogs, base = three
-    link = tmp_path / "link.safetensors"
-    link.symlink_to(dogs)
-    places = {"cats": cats, "base": base, "a link": link}
-    out = places.get(which, tmp_path / ".." / tmp_path.name / "dogs.safetensors")
-    before = [sha(path) for path in three]
-    with pytest.raises(OutputError, match="is an input itself, and inputs are never changed"):
-        merge_files([cats, dogs], out, "ties", base=base, force=True)
-    assert [sha(path) for path in three] == before
-
-
-@pytest.mark.parametrize("taken", ["out.safetensors", "out.run.json"])
-def test_what_is_there_is_replaced_by_force_alone(
-    taken: str, three: list[Path], tmp_path: Path
-) -> None:
+def test_mixed_dtypes_need_one_that_is_asked_for(save: Callable[..., Path], tmp_path: Path) -> None:
+    values, n = torch.randn(9), torch.tensor(3)
+    wide, narrow = save("wide", {"w": values, "n": n}), save("narrow", {"w": values.half(), "n": n})
     out = tmp_path / "out.safetensors"
-    (tmp_path / taken).write_text("old")
-    with pytest.raises(OutputError, match=f"{taken} is there already"):
-        merge_files(three, out)
-    assert (tmp_path / taken).read_text() == "old"
-    record = merge_files(three, out, force=True)
-    assert record["output"]["sha256"] == sha(out)  # type: ignore[index]
-    (tmp_path / "f.run.json").mkdir()
-    with pytest.raises(OutputError, match="is a folder, not a file"):
-        merge_files(three, tmp_path / "f.safetensors", force=True)
+    with pytest.raises(IncompatibleModelsError, match=r"help: ask for one dtype, e.g. dtype="):
+        merge_files([wide, narrow], out)
+    merge_files([wide, narrow], out, dtype="torch.bfloat16")
+    found = load_file(out)
+    assert torch.equal(found["w"], ((values + values.half().float()) / 2).bfloat16())
+    assert found["n"] == n
+    with pytest.raises(
+        RecipeError, match=r"'bfloat61' is none .*\n  help: did you mean 'bfloat16'"
+    ):
+        merge_files([wide, narrow], tmp_path / "none.safetensors", dtype="bfloat61")
+    assert [dtype_of(f"float{n}") for n in (16, 32, 64)] == ["F16", "F32", "F64"]
+    with pytest.raises(RecipeError, match="dtype 'int64' is none that weights are written in"):
+        dtype_of("int64")
 
 
-def test_an_output_of_another_kind_or_too_large_is_refused_at_once(
-    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_integers_are_taken_from_the_model_that_is_named(
+    save: Callable[..., Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(OutputError, match=r"ends in \.safetensors\n  help: -o .*out\.safetensors"):
-        merge_files(three, tmp_path / "out.bin")
-    usage = shutil.disk_usage(tmp_path)._replace(free=10)
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(OutputError, match=r"out\.safetensors needs \d+ bytes, and 10 are free"):
-        merge_files(three, tmp_path / "out.safetensors")
-    assert len(list(tmp_path.iterdir())) == 3
+    states: list[StateDict] = [
+        {"w": torch.full((2,), i), "ids": torch.tensor([int(i)])} for i in (1.0, 3.0)
+    ]
+    a, b = (save(name, state) for name, state in zip("ab", states, strict=True))
+    with pytest.raises(IncompatibleModelsError, match="integer tensors differ"):
+        merge_files([a, b], tmp_path / "none.safetensors")
+    for donor, ids in ((a, 1), (b, 3)):
+        out = tmp_path / f"from_{ids}.safetensors"
+        record = merge_files([a, b], out, integers_from=donor)
+        found = load_file(out)
+        assert found["ids"] == ids and found["w"].tolist() == [2.0, 2.0]
+        assert record["tensors"]["copied"] == ["ids"]  # type: ignore[index]
+    with pytest.raises(UnknownNameError, match=r"'.*c.safetensors' is not one of the models"):
+        merge_files([a, b], tmp_path / "o.safetensors", integers_from=tmp_path / "c.safetensors")
 
 
-def test_a_full_disk_leaves_nothing_behind(
-    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("own_registry")
+def test_a_plug_in_outside_the_vocabulary_merges_files(
+    save: Callable[..., Path], tmp_path: Path
 ) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    file = tmp_path / "own.py"
+    file.write_text(SVD)
+    load_plugin(file)
+    states = [{"w": torch.randn(6, 4)} for _ in range(3)]
+    *paths, base = [save(str(i), state) for i, state in enumerate(states)]
+    a, b, root = (state["w"] for state in states)
+    left, values, right = torch.linalg.svd((a + b) / 2 - root, full_matrices=False)
+    for rank in (1, 4):
+        found = merge_paths(paths, "spectral", base=base, rank=rank)["w"]
+        expected = root + left[:, :rank] @ values[:rank].diag() @ right[:rank]
+        torch.testing.assert_close(found, expected)
 
-    monkeypatch.setattr(files, "write_tensors", full)
-    with pytest.raises(OutputError, match="the disk is full"):
-        merge_files(three, tmp_path / "out.safetensors")
-    assert len(list(tmp_path.iterdir())) == 3
+
+def test_a_pickle_that_would_run_code_does_not_run_it(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    path = tmp_path / "model.bin"
+    path.write_bytes(pickle.dumps({"w": Trap()}))
+    with pytest.raises(UnsafeFileError, match=r"model\.bin is refused: .*mkdir"):
+        merge_paths([path])
+    assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("how", ["written", "cut"])
 def test_an_input_that_changes_meanwhile_stops_the_merge(
-    three: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    three: list[Path], tmp_path: Path, how: str
 ) -> None:
-    stamps = iter(range(100))
-    monkeypatch.setattr(sources, "_stamp", lambda path: (next(stamps), 0))
-    with pytest.raises(DataError, match="was changed while it was read"):
-        merge_files(three, tmp_path / "out.safetensors")
-    with pytest.raises(DataError, match="was changed while it was read"):
-        merge_paths(three)
-    assert len(list(tmp_path.iterdir())) == 3
+    """Once its first tensor is merged; nothing is left."""
+    dogs, before = three[1], three[1].read_bytes()
+
+    def change(event: progress.Event) -> None:
+        if event.what == "advanced" and event.phase.name == "merge" and event.phase.done == 1:
+            dogs.write_bytes(before[:-30] if how == "cut" else before)
+            os.utime(dogs, ns=(1, 1))
+
+    for merge in (merge_paths, lambda paths: merge_files(paths, tmp_path / "out.safetensors")):
+        dogs.write_bytes(before)
+        with progress.listen(change), pytest.raises(DataError, match=r"dogs.*while it was read"):
+            merge(three)
+        assert sorted(tmp_path.iterdir()) == sorted(three)
+
+
+def test_models_are_closed_at_the_end_of_the_block(three: list[Path]) -> None:
+    with open_models(three[:2], three[2]) as models:
+        assert [model.path for model in models] == three
+        plan = plan_files(models, "ties", {}, has_base=True)
+        assert plan.models == tuple(map(str, three)) and plan.base == 2
+        assert counted(models, has_base=True) == "2 models, a base, 9 tensors, 99 weights, float32"
+    with pytest.raises((DataError, OSError, ValueError)):
+        models[0].tensor("0.weight")
 
 
 def test_its_phases_say_what_was_done(three: list[Path], tmp_path: Path) -> None:
@@ -187,11 +255,27 @@ def test_its_phases_say_what_was_done(three: list[Path], tmp_path: Path) -> None
             heard.append((event.phase.name, event.phase.text))
 
     with progress.listen(listen):
-        merge_files(three[:2], out, "ties", base=three[2], weight=[1.0, 0.8])
+        merge_files(three[:2], out, "task_arithmetic", base=three[2], weight=[1.0, 0.8])
     size = f"{out.stat().st_size:_}".replace("_", " ")
     assert heard == [
         ("read", "2 models, a base, 9 tensors, 99 weights, float32"),
-        ("check", "safetensors only; same names, shapes, dtypes"),
-        ("merge", "ties weight=1,0.8 density=0.2 scale=1"),
-        ("write", f"{out}  {size} bytes  sha256 {sha(out)[:8]}"),
+        ("check", "same names, shapes, dtypes"),
+        ("merge", "task_arithmetic weight=1,0.8 scale=1 normalize=none"),
+        ("write", f"{out}  {size} bytes  sha256 {sha(out)[:10]}"),
     ]
+
+
+def test_a_model_in_shards_merges_into_shards(save: Callable[..., Path], tmp_path: Path) -> None:
+    states = [{f"w{i}": torch.randn(10, 10) for i in range(6)} for _ in range(2)]
+    paths = [save(str(i), state) for i, state in enumerate(states)]
+    record = merge_files(paths, tmp_path / "out", order=Order(shard_bytes=1000))
+    assert len(record["output"]["sha256"]) == 3  # type: ignore[index]
+    found = merge_paths([tmp_path / "out"])
+    assert set(found) == set(states[0])
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, (states[0][name] + states[1][name]) / 2)
+
+
+def test_an_output_that_is_an_input_is_refused_before_a_plan(three: list[Path]) -> None:
+    with pytest.raises(OutputError, match="is an input itself"):
+        merge_files(three, three[1], "no such method")

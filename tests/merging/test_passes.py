@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import pytest
 import torch
@@ -8,24 +9,24 @@ from torch import Tensor
 
 from alnico.errors import IncompatibleModelsError
 from alnico.merging.passes import Merged, run
-from alnico.merging.plan import Plan, read_forms
+from alnico.merging.plan import make_plan, read_forms
 from alnico.methods import Method, methods
+from alnico.methods._method import Value
 from alnico.types import StateDict
 
-
-def made(function: Callable[..., object], sees: str = "weights") -> Method:
-    """A method that stays out of the registry."""
-    return Method("made", function, sees, (), "Test.", None, None, False, False)  # type: ignore[arg-type]
+Made: TypeAlias = Callable[..., Method]
 
 
 def merge(
     method: Method,
     states: Sequence[StateDict],
     base: Mapping[str, Tensor] | None = None,
-    **parameters: object,
+    **parameters: Value,
 ) -> Merged:
-    settings = method.check(len(states), parameters)  # type: ignore[arg-type]
-    return run(Plan(method, settings, read_forms("model 1", states[0])), states, base)
+    models = [(f"model {i}", read_forms("model", state)) for i, state in enumerate(states, start=1)]
+    root = None if base is None else ("base", read_forms("base", base))
+    plan = make_plan(models, method, parameters, base=root)
+    return run(plan, [*states, *([] if base is None else [base])])
 
 
 def state(**changed: Tensor) -> StateDict:
@@ -59,14 +60,14 @@ def test_each_tensor_is_merged_in_float32_and_keeps_its_name_dtype_and_shape() -
         torch.testing.assert_close(tensor.double(), rounded.double())
 
 
-def test_deltas_are_taken_from_the_base_and_added_back() -> None:
+def test_deltas_are_taken_from_the_base_and_added_back(made: Made) -> None:
     base, a, b = state(), state(), state()
     merged = merge(made(lambda deltas: deltas.sum(0), "deltas"), [a, b], base).tensors
     for name in ("layer.weight", "layer.bias", "scale"):
         torch.testing.assert_close(merged[name], a[name] + b[name] - base[name])
 
 
-def test_an_integer_that_differs_is_named_in_models_and_base() -> None:
+def test_an_integer_that_differs_is_named_in_models_and_base(made: Made) -> None:
     linear, add = methods["linear"], made(lambda deltas: deltas.sum(0), "deltas")
     other = state(steps=torch.tensor(8), mask=torch.tensor([True, True]))
     with pytest.raises(IncompatibleModelsError, match=r"integer tensors differ .*: steps, mask"):
@@ -80,18 +81,13 @@ def test_of_a_norms_counter_the_largest_is_taken_and_told() -> None:
     done = merge(methods["linear"], counts)
     assert done.tensors["bn.num_batches_tracked"] == 9
     assert done.counters == ["bn.num_batches_tracked"]
-    assert done.fates() == {"merged": ["w"], "copied": [], "largest": ["bn.num_batches_tracked"]}
     alike = merge(methods["linear"], counts[:1] * 2)
     assert alike.counters == [] and alike.tensors["bn.num_batches_tracked"] == 3
 
 
-def test_every_tensor_has_one_fate() -> None:
-    fates = merge(methods["linear"], [state()]).fates()
-    assert fates["copied"] == ["mask", "phase", "steps"]
-    assert sorted(name for names in fates.values() for name in names) == sorted(state())
-
-
-def test_values_that_overflow_are_an_error_but_nan_that_was_there_stays(half: StateDict) -> None:
+def test_values_that_overflow_are_an_error_but_nan_that_was_there_stays(
+    made: Made, half: StateDict
+) -> None:
     overflow = made(lambda weights: weights.sum(0) * 1e5)
     with pytest.raises(IncompatibleModelsError, match="made makes 2 values of x NaN or infinite"):
         merge(overflow, [half, half])
@@ -107,7 +103,22 @@ def test_values_that_overflow_are_an_error_but_nan_that_was_there_stays(half: St
     [(lambda weights: weights.sum(), r"\[\]"), (lambda weights: 3.0, "float")],
 )
 def test_a_method_that_gives_something_else_is_refused(
-    function: Callable[..., object], what: str
+    made: Made, function: Callable[..., object], what: str
 ) -> None:
     with pytest.raises(IncompatibleModelsError, match=rf"made made {what} of x, which is \[2\]"):
         merge(made(function), [{"x": torch.ones(2)}])
+
+
+def test_random_numbers_follow_from_seed_and_name_alone() -> None:
+    base, tuned = (dict.fromkeys(("x", "y"), torch.full((1000,), value)) for value in (0.0, 1.0))
+    forms = read_forms("model", tuned)
+
+    def dare(seed: int) -> StateDict:
+        models, root = [("model", forms)], ("base", forms)
+        plan = make_plan(models, "dare_linear", {"density": 0.5}, base=root, seed=seed)
+        return run(plan, [tuned, base]).tensors
+
+    one, again, other = dare(1), dare(1), dare(2)
+    assert torch.equal(one["x"], again["x"]) and torch.equal(one["y"], again["y"])
+    assert not torch.equal(one["x"], other["x"]) and not torch.equal(one["x"], one["y"])
+    assert set(one["x"].unique().tolist()) == {0.0, 2.0}

@@ -14,7 +14,7 @@ from alnico.testing import check_method
 
 pytestmark = pytest.mark.usefixtures("own_registry")
 
-BREADCRUMBS = '''\
+CRUMBS = '''\
 from __future__ import annotations                      # a method needs no torch to be read
 
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @alnico.method(paper="https://arxiv.org/abs/2312.06795", symmetric=True)
-def breadcrumbs(
+def crumbs(
     deltas: Tensor,
     weight: Tensor = alnico.per_model(1.0),
     density: alnico.Fraction = 0.9,
@@ -58,10 +58,10 @@ def plugin(tmp_path: Path) -> Callable[[str], Path]:
 
 
 def test_a_method_in_25_lines_works_like_those_that_are_brought_along(plugin: Callable) -> None:
-    (found,) = load_plugin(plugin(BREADCRUMBS))
-    assert BREADCRUMBS.count("\n") <= 25 and found is methods["breadcrumbs"]
+    (found,) = load_plugin(plugin(CRUMBS))
+    assert CRUMBS.count("\n") <= 25 and found is methods["crumbs"]
     base, a, b = ({"x": torch.randn(10, 10)} for _ in range(3))
-    merged = merge([a, b], "breadcrumbs", base=base, outliers=0.05, density=0.45)
+    merged = merge([a, b], "crumbs", base=base, outliers=0.05, density=0.45)
     kept = 0
     for delta in ((a["x"] - base["x"]).flatten(), (b["x"] - base["x"]).flatten()):
         order = delta.abs().argsort(descending=True)
@@ -70,11 +70,11 @@ def test_a_method_in_25_lines_works_like_those_that_are_brought_along(plugin: Ca
     with pytest.raises(
         RecipeError, match="no parameter 'outlier'\n  help: did you mean 'outliers'"
     ):
-        merge([a, b], "breadcrumbs", base=base, outlier=0.05)
+        merge([a, b], "crumbs", base=base, outlier=0.05)
 
 
 def test_the_contract_can_be_checked_on_it(plugin: Callable) -> None:
-    check_method(load_plugin(plugin(BREADCRUMBS))[0])
+    check_method(load_plugin(plugin(CRUMBS))[0])
 
 
 def test_a_file_may_be_loaded_again_and_be_changed_meanwhile(plugin: Callable) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -47,3 +49,11 @@ def test_the_gradient_in_weight_is_that_of_the_formula() -> None:
     stack = torch.randn(3, 4, dtype=torch.float64)
     weight = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda w: linear(stack, weight=w), [weight])
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_it_is_mergekits(mergekit: Callable, family: Callable, normalize: bool) -> None:
+    _, models = family(3, 10, 20)
+    weight = [1.0, 0.5, -0.25]
+    expected = mergekit(models, "linear", weight=weight, normalize=normalize)
+    torch.testing.assert_close(linear(models, weight=weight, normalize=normalize), expected)

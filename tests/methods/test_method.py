@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -113,6 +114,50 @@ def test_a_method_of_two_models_refuses_three() -> None:
         pair(torch.ones(3, 2))
 
 
+def test_a_method_may_need_a_number_of_models_at_least() -> None:
+    @method(at_least=2)
+    def several(deltas: Tensor) -> Tensor:
+        """Take the second."""
+        return deltas[1]
+
+    assert several(torch.arange(3.0)) == 1.0
+    with pytest.raises(RecipeError, match="several merges 2 or more models, got 1"):
+        several(torch.ones(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("sees", "needs", "takes"),
+    [("weights", False, False), ("deltas", True, True), ("vectors", False, True)],
+)
+def test_what_a_method_sees_says_whether_there_is_a_base(
+    sees: str, needs: bool, takes: bool
+) -> None:
+    def seeing(x: Tensor) -> Tensor:
+        """Take the first."""
+        return x[0]
+
+    first = inspect.signature(seeing).parameters["x"].replace(name=sees)
+    seeing.__signature__ = inspect.Signature([first])  # type: ignore[attr-defined]
+    made = method()(seeing)
+    assert (made.sees, made.needs_base, made.takes_base) == (sees, needs, takes)
+    assert not made.asks_base and made.at_least == 1
+
+
+def test_a_method_that_asks_for_the_base_is_given_it() -> None:
+    @method()
+    def halfway(weights: Tensor, base: Tensor, share: float = 0.5) -> Tensor:
+        """Go a share of the way from the base."""
+        return base + share * (weights.mean(0) - base)
+
+    assert halfway.asks_base and halfway.needs_base and halfway.takes_base
+    assert [parameter.name for parameter in halfway.parameters] == ["share"]
+    stack, base = torch.full((2, 3), 4.0), torch.full((3,), 2.0)
+    assert halfway(stack, base=base).tolist() == [3.0] * 3
+    with pytest.raises(RecipeError, match="halfway needs the base's values"):
+        halfway(stack)
+    assert methods["linear"](stack, base=base).tolist() == [4.0] * 3
+
+
 def no_default(weights: Tensor, scale: float) -> Tensor:
     """Scale."""
 
@@ -141,6 +186,10 @@ def taken(weights: Tensor, base: float = 1.0) -> Tensor:
     """Shift."""
 
 
+def based(weights: Tensor, base: Tensor = None) -> Tensor:  # type: ignore[assignment]
+    """Shift."""
+
+
 def out_of_range(weights: Tensor, density: Fraction = 20.0) -> Tensor:
     """Keep a share."""
 
@@ -154,6 +203,7 @@ def undescribed(weights: Tensor) -> Tensor:
     [
         (no_default, "no_default: scale has no default"),
         (wrong_first, "the first parameter is named 'tensors'\n  help: name it for what"),
+        (based, "based: base is a name that merging has taken"),
         (no_parameter, "the first parameter is named ''"),
         (anything, "anything: options takes any arguments"),
         (untyped, "untyped: scale must be annotated as float, int, bool or str"),

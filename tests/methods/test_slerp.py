@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -47,3 +49,13 @@ def test_nan_stays_where_it_was() -> None:
 def test_three_models_are_refused() -> None:
     with pytest.raises(RecipeError, match="slerp merges 2 models, got 3"):
         slerp(torch.randn(3, 4))
+
+
+@pytest.mark.parametrize("shape", [(20,), (10, 20), (4, 5, 3, 3)])
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_it_is_mergekits(
+    mergekit: Callable, family: Callable, shape: tuple[int, ...], t: float
+) -> None:
+    base, (model,) = family(1, *shape)
+    expected = mergekit([model], "slerp", base, t=t)
+    torch.testing.assert_close(slerp(torch.stack([base, model]), t=t), expected)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -69,3 +70,30 @@ def test_the_gradient_in_weight_is_that_of_the_formula() -> None:
     deltas = torch.randn(3, 8, dtype=torch.float64)
     weight = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda w: ties(deltas, weight=w, density=0.6), [weight])
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("rescale", [True, False])
+@pytest.mark.parametrize("density", [[0.2, 0.2, 0.2], [0.5, 0.8, 1.0]])
+def test_it_is_mergekits(
+    mergekit: Callable, family: Callable, normalize: bool, rescale: bool, density: list[float]
+) -> None:
+    base, models = family(3, 10, 20)
+    weight = [1.0, 0.5, -0.25]
+    expected = mergekit(
+        models,
+        "ties",
+        base,
+        weight=weight,
+        density=density,
+        normalize=normalize,
+        rescale=rescale,
+    )
+    found = ties(
+        models - base,
+        weight=weight,
+        density=density,
+        normalize="weights" if normalize else "none",
+        rescale="l1" if rescale else "none",
+    )
+    torch.testing.assert_close(base + found, expected)

@@ -42,3 +42,8 @@ def test_counts_and_times_are_short() -> None:
 
 def test_every_kind_of_the_leaderboard_is_explained() -> None:
     assert set(kinds) <= set(words.KINDS)
+
+
+def test_a_path_is_called_by_its_last_part() -> None:
+    paths = ("a/b.csv", "a/b/", "C:\\data\\b.csv", "b", "/")
+    assert [words.last_part(path) for path in paths] == ["b.csv", "b", "b.csv", "b", "/"]

@@ -55,6 +55,8 @@ def test_a_plugin_in_a_file_that_keeps_the_contract_passes(load) -> None:
         ("return weights.mean(0) + 0 * weight.sum()", BOTH, "lets no gradient reach weight"),
         ("return weights.mean(0) + (weight.sum() * 0).sqrt()", BOTH, "that is not finite"),
         ("return weights.mul_(weight).mean(0)", BOTH, "plugin changes its input"),
+        ("return (weights * weight).sum(0) / 0", BOTH, "makes what is not finite"),
+        ("return (weights * weight).nan_to_num().mean(0)", BOTH, "hides NaN in a model"),
         ("return (weights * weight).mean()", BOTH, r"makes \[\] of \[3, 7\]"),
         ("return (weights * weight).mean(0).half()", BOTH, "makes torch.float16 of"),
         ("return (weights * weight).mean(0) + torch.rand(())", BOTH, "does not repeat itself"),
@@ -63,6 +65,15 @@ def test_a_plugin_in_a_file_that_keeps_the_contract_passes(load) -> None:
 def test_a_broken_promise_is_named(load, body: str, claims: str, fault: str) -> None:
     with pytest.raises(AssertionError, match=fault):
         check_method(load(body, claims))
+
+
+def test_of_several_at_once_the_one_that_breaks_a_promise_is_named(load) -> None:
+    check_method("linear", "ties", load(MEAN, BOTH))
+    broken = load(
+        "return (weights * weight).mean(0) + abs(hash('alnico')) % 1000003", "symmetric=True"
+    )
+    with pytest.raises(AssertionError, match="plugin makes other values in another process"):
+        check_method("linear", broken, "ties")
 
 
 def test_a_value_that_depends_on_the_hash_seed_is_found(load) -> None:

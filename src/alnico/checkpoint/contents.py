@@ -88,7 +88,7 @@ def _pickle_danger(found: pickles.Trace) -> str:
         return f"a pickle that would {worst.how} {worst.name} at byte {worst.byte}"
     if found.end == "too long":
         return f"a pickle of more than {pickles.MAX_OPCODES} steps"
-    return "a pickle; alnico reads no pickle"
+    return "a pickle; alnico reads none but weights of PyTorch"
 
 
 def _array_danger(data: bytes) -> str | None:

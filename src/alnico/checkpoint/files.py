@@ -16,6 +16,9 @@ from alnico.errors import AlnicoError, OutputError
 NO_SPACE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS}
 
+LONGEST_NAME = 230
+"""The most bytes of an output's name: those of 255 that names made from it leave."""
+
 
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
@@ -35,11 +38,16 @@ def check_place(path: Path, *, force: bool = False) -> None:
     """
     if path.name in ("", ".."):
         raise OutputError(f"{path} cannot be an output", help="give it a name of its own")
-    if path.parent.exists() and not path.parent.is_dir():
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise OutputError(
+            f"{path.name[:40]!r}... cannot be an output: a name has at most {LONGEST_NAME} bytes",
+            help="give it a shorter name",
+        )
+    if os.path.exists(path.parent) and not path.parent.is_dir():  # noqa: PTH110
         raise OutputError(
             f"{path} cannot be written: {path.parent} is not a folder", help="choose another -o"
         )
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112
         raise OutputError(
             f"{path} cannot be written: there is no folder {path.parent}",
             help=f"make it first: mkdir -p {path.parent}",
@@ -68,9 +76,9 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         with _explained(path):
             yield partial
-            _sync(partial)
-            _move_file(partial, path, force=force)
-            _sync_folder(path.parent)
+            sync(partial)
+            move_file(partial, path, force=force)
+            sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -98,17 +106,24 @@ def new_folder(path: Path, *, force: bool = False) -> Iterator[Path]:
         with _explained(path):
             partial.mkdir()
             yield partial
-            for place, _, names in os.walk(partial, topdown=False):
-                for name in names:
-                    _sync(Path(place, name))
-                _sync_folder(Path(place))
-            _move_folder(partial, path, force=force)
-            _sync_folder(path.parent)
+            sync_tree(partial)
+            move_folder(partial, path, force=force, aside=_beside(path, "old"))
+            sync_folder(path.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _move_file(partial: Path, path: Path, *, force: bool) -> None:
+def move_file(partial: Path, path: Path, *, force: bool) -> None:
+    """Put a finished file in its place, in one step.
+
+    Args:
+        partial: The file, on the same file system.
+        path: Where it is to be.
+        force: Whether a file there is replaced.
+
+    Raises:
+        OutputError: If there is something, and not `force`; it stays, whoever wrote it meanwhile.
+    """
     if force:
         partial.replace(path)
         return
@@ -120,15 +135,27 @@ def _move_file(partial: Path, path: Path, *, force: bool) -> None:
         if os.path.lexists(path):
             raise _already_there(path) from None
         partial.rename(path)
+    else:
+        partial.unlink()
 
 
-def _move_folder(partial: Path, path: Path, *, force: bool) -> None:
+def move_folder(partial: Path, path: Path, *, force: bool, aside: Path) -> None:
+    """Put a finished folder in its place; what it replaces is removed after that, not before.
+
+    Args:
+        partial: The folder, on the same file system.
+        path: Where it is to be.
+        force: Whether a folder there is replaced.
+        aside: Where that one lies in between, and stays if the process is killed there.
+
+    Raises:
+        OutputError: If there is something, and not `force`; it stays, whoever wrote it meanwhile.
+    """
     if not os.path.lexists(path):
         partial.rename(path)
         return
     if not force:  # it appeared while we were writing
         raise _already_there(path)
-    aside = _beside(path, "old")
     path.rename(aside)
     try:
         partial.rename(path)
@@ -139,6 +166,51 @@ def _move_folder(partial: Path, path: Path, *, force: bool) -> None:
         aside.unlink()
     else:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in our words why the system refused to write `path`, whatever its reason.
+
+    For blocks that hold nothing but our own writing.
+
+    Raises:
+        OutputError: For every error of the system.
+    """
+    try:
+        with _explained(path):
+            yield
+    except AlnicoError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}", help="choose another -o"
+        ) from error
+
+
+def sync(file: Path) -> None:
+    """Wait until a file's bytes are on the disk."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    if os.name == "nt":  # folders cannot be opened there
+        return
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until everything in a folder is on the disk."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(place, name))
+        sync_folder(Path(place))
 
 
 @contextmanager
@@ -172,18 +244,3 @@ def _not_writable(path: Path) -> OutputError:
 
 def _beside(path: Path, kind: str) -> Path:
     return path.parent / f".{path.name}.{kind}-{secrets.token_hex(4)}"
-
-
-def _sync(file: Path) -> None:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # folders cannot be opened there
-        return
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -12,7 +12,9 @@ from typing import BinaryIO, Literal, TypeAlias, cast
 from alnico.checkpoint import strict_json
 from alnico.checkpoint.archives import Careful
 from alnico.checkpoint.contents import danger
-from alnico.checkpoint.reader import MAX_HEADER, read_header
+from alnico.checkpoint.header import MAX_HEADER, read_header
+from alnico.checkpoint.torch_file import is_torch
+from alnico.checkpoint.weights_only import find_weights
 from alnico.errors import DataError, UnsafeFileError
 
 Verdict: TypeAlias = Literal["safe", "unsafe", "unknown"]
@@ -46,9 +48,9 @@ def scan(path: str | os.PathLike[str]) -> list[Finding]:
     """Say of a file, or of every file in a folder, whether it is safe to read.
 
     Files are judged by their content as well as by their names. Pickles are refused in every form,
-    with what they would call; nothing is loaded, unpacked or run, links are not followed out of the
-    folder, and what is no plain file is not opened. Little is read even of a file that lies about
-    its size.
+    with what they would call, but for weights that PyTorch saved: those alnico reads in a process
+    with limits. Nothing is loaded, unpacked or run, links are not followed out of the folder, and
+    what is no plain file is not opened. Little is read even of a file that lies about its size.
 
     Args:
         path: A file or a folder.
@@ -176,7 +178,20 @@ def _judge_json(file: Path, root: Path) -> Finding:
     return Finding(file, "safe", "sound JSON")
 
 
+def _judge_torch(file: Path) -> Finding:
+    """Weights of PyTorch's are read through a sandbox; what else a pickle holds is not."""
+    try:
+        weights = find_weights(file)
+    except UnsafeFileError as error:
+        return _unsafe(file, error.message.split(" is refused: ", 1)[-1], error.help or _AGAIN)
+    except DataError as error:
+        return Finding(file, "unknown", printable(error.message.removeprefix(f"{file} ")))
+    return Finding(file, "safe", f"PyTorch, {len(weights.tensors)} tensors, weights only")
+
+
 def _judge_other(file: Path, root: Path) -> Finding:
+    if is_torch(file):
+        return _judge_torch(file)
     found = _danger(file)
     if found is not None:
         return _unsafe(file, found, _CONVERT)

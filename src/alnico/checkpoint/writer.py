@@ -5,7 +5,6 @@ The bytes are written here, as the library's own writer puts metadata in random 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from alnico.checkpoint.files import new_file
 from alnico.checkpoint.reader import DTYPES, read_tensors
+from alnico.checkpoint.shards import Out, header_bytes
 from alnico.errors import OutputError, RecipeError
 
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -42,9 +42,13 @@ def write_tensors(
     """
     _check(tensors)
     order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
+    header = header_bytes(
+        (Out(name, NAMES[tensors[name].dtype], tuple(tensors[name].shape)) for name in order),
+        metadata or {},
+    )
     with new_file(path, force=force) as partial:
         with partial.open("xb") as file:
-            file.write(_header({name: tensors[name] for name in order}, metadata or {}))
+            file.write(header)
             for name in order:
                 file.write(_bytes(tensors[name]).numpy().data)
         written = read_tensors(partial)
@@ -59,24 +63,6 @@ def _check(tensors: Mapping[str, Tensor]) -> None:
             raise RecipeError(
                 f"{name} cannot be written: safetensors has no {tensor.dtype} {tensor.layout}"
             )
-    if "__metadata__" in tensors:
-        raise RecipeError("a tensor cannot be named __metadata__", help="rename it")
-
-
-def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    entries: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
-    start = 0
-    for name, tensor in tensors.items():
-        end = start + tensor.numel() * tensor.element_size()
-        entries[name] = {
-            "dtype": NAMES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-        start = end
-    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
-    text += b" " * (-len(text) % 8)  # so that the data begin on a multiple of 8
-    return len(text).to_bytes(8, "little") + text
 
 
 def _bytes(tensor: Tensor) -> Tensor:

@@ -19,20 +19,26 @@ from typer.core import TyperGroup
 import alnico
 from alnico.cli import render
 from alnico.cli.demo import demo
+from alnico.cli.diff import diff
 from alnico.cli.evaluate import evaluate
 from alnico.cli.events import events
 from alnico.cli.fit import fit
 from alnico.cli.leaderboard import leaderboard
-from alnico.cli.merge import MergeCommand, merge
+from alnico.cli.merge import merge
 from alnico.cli.methods import methods
+from alnico.cli.parameters import MethodCommand
+from alnico.cli.plan import plan
 from alnico.cli.predict import predict
 from alnico.cli.report import report
+from alnico.cli.run import run
 from alnico.cli.scan import scan
 from alnico.errors import AlnicoError, UnknownNameError
 from alnico.evaluation.drawing import WIDTH
 from alnico.registry import suggest
 
 _INTERRUPTED, _PIPE_CLOSED = 130, 141  # as a shell counts SIGINT and SIGPIPE
+
+_MORE_MEMORY = "end other processes, or raise the limit under which this one runs: ulimit -v"
 
 _FIRST_SCREEN = """\
 alnico fuses networks into one better network, and says whether it paid.
@@ -69,9 +75,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-for _verb in (fit, predict, evaluate, leaderboard, report, methods, scan, events, demo):
+for _verb in (fit, predict, evaluate, leaderboard, report, methods, run, diff, scan, events, demo):
     app.command()(_verb)
-app.command(cls=MergeCommand)(merge)
+app.command(cls=MethodCommand)(merge)
+app.command(cls=MethodCommand)(plan)
 
 
 @app.callback(invoke_without_command=True)
@@ -124,6 +131,9 @@ def _explain(error: Exception, words: list[str]) -> int:
     if isinstance(error, AlnicoError):
         render.show_error(error.code, error.message, help=error.help)
         return error.exit_code
+    if isinstance(error, MemoryError):
+        render.show_error("memory", "there is not enough memory for this", help=_MORE_MEMORY)
+        return 2
     if isinstance(error, typer.TyperException):
         message, help = _describe_usage(error, words)
         render.show_error("usage", message, help=help)

@@ -1,148 +1,60 @@
-"""`alnico merge`: models in files -> one model in a file, and the record of how it was made."""
+"""`alnico merge`: models, or a recipe that names some -> one model, and how it was made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
 import typer
-from typer.core import TyperCommand
 
-from alnico.cli import render
-
-if TYPE_CHECKING:
-    from alnico.methods import Method
-    from alnico.methods._method import Parameter, Value
-
-
-class MergeCommand(TyperCommand):
-    """The verb `merge`, whose options are also the parameters of the method."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the words after the verb, with a parameter `--NAME VALUE` as `--set NAME=VALUE`."""
-        own = {name for option in self.params for name in (*option.opts, *option.secondary_opts)}
-        with_value = {
-            name
-            for option in self.params
-            for name in option.opts
-            if name.startswith("-") and not getattr(option, "is_flag", False)
-        }
-        own.update(ctx.help_option_names)
-        return super().parse_args(ctx, _as_settings(args, own=own, with_value=with_value))
+from alnico.cli import flags, render
+from alnico.cli.run import Score, carry_out
 
 
 def merge(
     context: typer.Context,
-    models: Annotated[list[Path], typer.Argument(metavar="MODEL...", help="Safetensors files.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The merged .safetensors file.")],
-    base: Annotated[Path | None, typer.Option(help="The model that all came from.")] = None,
-    method: Annotated[str, typer.Option(help="How; see alnico methods.")] = "linear",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A parameter, like --NAME VALUE."),
-    ] = None,
-    plugin: Annotated[Path | None, typer.Option(help="Run a Python file with methods.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
+    models: flags.Models,
+    output: flags.Output = None,
+    base: flags.Base = None,
+    method: flags.MethodName = None,
+    settings: flags.Settings = None,
+    plugin: flags.Plugin = None,
+    score: Score = None,
+    dtype: flags.Dtype = None,
+    shard_size: flags.ShardSize = None,
+    seed: flags.Seed = None,
+    threads: flags.Threads = 0,
+    device: flags.Device = "cpu",
+    integers_from: flags.IntegersFrom = None,
+    allow_nonfinite: flags.Nonfinite = False,
+    sha256: flags.Sha256 = False,
+    compat: flags.Compat = None,
+    strict: flags.Strict = False,
+    stages: flags.KeptStages = None,
+    resume: flags.Resume = False,
+    force: flags.Force = False,
     quiet: render.Quiet = False,
+    verbose: render.Verbose = False,
 ) -> None:
     """Merge fine-tuned models of one architecture into one, tensor by tensor.
 
     The parameters of the method are options, too: --weight 1.0 0.8 --density 0.3.
-    `alnico methods NAME` lists them.
+    `alnico methods NAME` lists them. `alnico merge RECIPE.yml` is `alnico run RECIPE.yml`.
     """
-    from alnico.merging import load_plugin, merge_files
-    from alnico.methods import methods
+    from alnico.merging.execute import How
+    from alnico.recipe.options import Options
 
-    if plugin is not None:
-        load_plugin(plugin)
-    chosen = methods[method]
-    options = [name for option in context.command.params for name in option.opts]
-    parameters = _parameters(chosen, settings or [], options=options)
-    with render.show_progress(quiet=quiet):
-        merge_files(models, output, chosen, base=base, force=force, **parameters)
-    record = output.with_suffix(".run.json")
-    render.say(f"{output} holds the model, {record} how it was made.", quiet=quiet)
-
-
-def _as_settings(args: Sequence[str], *, own: set[str], with_value: set[str]) -> list[str]:
-    """Write each option that is not the verb's own as `--set NAME=VALUE`, once for each value.
-
-    It takes the next word, and after a number all numbers that follow.
-    """
-    words, written = list(args), list[str]()
-    while words:
-        word = words.pop(0)
-        if word == "--":
-            return [*written, word, *words]
-        option, equals, value = word.partition("=")
-        if not word.startswith("--") or option in own:
-            written.append(word)
-            if word in with_value and words:
-                written.append(words.pop(0))
-            continue
-        values = [value] if equals else []
-        if not equals and words and (_is_number(words[0]) or not words[0].startswith("-")):
-            values.append(words.pop(0))
-            while words and _is_number(values[0]) and _is_number(words[0]):
-                values.append(words.pop(0))
-        name = option.removeprefix("--").replace("-", "_")
-        written += [part for text in values for part in ("--set", f"{name}={text}")]
-        written += [] if values else ["--set", name]
-    return written
-
-
-def _parameters(
-    method: Method, settings: Iterable[str], *, options: Iterable[str]
-) -> dict[str, Value]:
-    """Values by name from `NAME=VALUE`, in the types that the method asks for."""
-    from alnico.errors import RecipeError
-    from alnico.registry import suggest
-
-    known = {parameter.name: parameter for parameter in method.parameters}
-    texts: dict[str, list[str]] = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if name not in known:
-            near = [*(f"--{name}" for name in known), *(o for o in options if o.startswith("--"))]
-            raise RecipeError(
-                f"{method.name} has no parameter {name!r}",
-                help=suggest(f"--{name}", near, all_of_them="options are"),
-            )
-        if not equals:
-            raise RecipeError(f"{method.name}: {name} needs a value", help=f"--{name} VALUE")
-        texts.setdefault(name, []).append(text)
-    return {name: _value(method.name, known[name], given) for name, given in texts.items()}
-
-
-def _value(method: str, parameter: Parameter, texts: Sequence[str]) -> Value:
-    from alnico.errors import RecipeError
-
-    values = [_typed(parameter, text) for text in texts]
-    if len(values) == 1:
-        return values[0]
-    if not parameter.per_model:
-        raise RecipeError(
-            f"{method}: {parameter.name} is one value for all models, got {' '.join(texts)}",
-            help="give it once",
-        )
-    numbers = [value for value in values if isinstance(value, float)]
-    return numbers if len(numbers) == len(texts) else " ".join(texts)
-
-
-def _typed(parameter: Parameter, text: str) -> bool | int | float | str:
-    """A text in the parameter's type; as it is where it cannot be, for the method to refuse."""
-    if parameter.type is bool:
-        return {"true": True, "false": False}.get(text.lower(), text)
-    try:
-        return parameter.type(text)
-    except ValueError:
-        return text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    asked = flags.read_asked(
+        context, models, base=base, method=method, settings=settings, plugin=plugin
+    )
+    options = Options(
+        force=force,
+        resume=resume,
+        sha256=sha256,
+        shard_size=flags.read_size(shard_size),
+        dtype=dtype,
+        seed=seed,
+        integers_from=integers_from,
+        exact=flags.read_compat(compat),
+        strict=strict,
+        stages=stages,
+        how=How(threads, device, allow_nonfinite),
+    )
+    carry_out(asked, output, options, score=score, quiet=quiet, verbose=verbose)

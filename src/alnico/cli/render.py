@@ -27,7 +27,13 @@ Quiet: TypeAlias = Annotated[
 ]
 """The option of every verb that takes time."""
 
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show a line for each tensor.")
+]
+"""The option of verbs that go from tensor to tensor."""
+
 _INDENT = 11  # two spaces, the phase's name in eight columns, one space
+_LONGEST = 2000  # characters of a line; those of a path are fewer
 _LONG = 5.0  # seconds; shorter pieces of a phase get no line of their own
 
 
@@ -40,17 +46,27 @@ def say(text: str, *, quiet: bool = False) -> None:
 def show_error(code: str, message: str, *, help: str | None = None) -> None:
     """Write an error's block to stderr: what is wrong, then what to do."""
     title = _styled(f"error[{code}]:", "red")
-    typer.echo("\n".join([f"{title} {message}", *_help_lines(help)]), err=True)
+    typer.echo("\n".join([f"{title} {_harmless(message)}", *_help_lines(help)]), err=True)
 
 
 @contextmanager
-def show_progress(*, quiet: bool = False) -> Iterator[None]:
-    """Show on stderr what goes on in this block; bars only where stderr is a terminal."""
+def show_progress(*, quiet: bool = False, verbose: bool = False) -> Iterator[None]:
+    """Show on stderr what goes on in this block; bars only where stderr is a terminal.
+
+    Args:
+        quiet: Whether nothing is shown.
+        verbose: Whether details are shown, too.
+    """
     if quiet:
         yield
         return
     listener = Bars() if _is_terminal() else Lines()
-    with progress.listen(listener):
+
+    def hear(event: progress.Event) -> None:
+        if verbose or event.what != "detail":
+            listener(event)
+
+    with progress.listen(hear):
         yield
 
 
@@ -114,7 +130,7 @@ class Bars:
             self._advance(phase)
         elif event.what in ("finished", "failed"):
             self._stop(phase)
-        if event.what in ("finished", "note", "warning"):
+        if event.what in ("finished", "note", "detail", "warning"):
             from rich.text import Text
 
             line = Text.from_ansi(_closing(event, self._console.width))
@@ -177,19 +193,31 @@ def _closing(event: progress.Event, width: int) -> str:
     """What stays of a finished phase, a note or a warning."""
     if event.what == "warning":
         title = _styled("warning:", "yellow")
-        return "\n".join([f"{title} {event.phase.text}", *_help_lines(event.help)])
+        return "\n".join([f"{title} {_harmless(event.phase.text)}", *_help_lines(event.help)])
     return _phase_lines(event.phase.name, event.phase.text, width)
 
 
 def _phase_lines(name: str, text: str, width: int) -> str:
-    lines = textwrap.wrap(text, max(20, width - _INDENT), break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(_harmless(text), max(20, width - _INDENT), break_on_hyphens=False) or [""]
     start = f"  {_styled(f'{name:<8}', 'cyan')} "
     return f"\n{' ' * _INDENT}".join([start + lines[0], *lines[1:]]).rstrip()
 
 
 def _help_lines(help: str | None) -> list[str]:
-    lines = (help or "").splitlines()
+    lines = _harmless(help or "").splitlines()
     return [f"  help: {line}" if i == 0 else f"        {line}" for i, line in enumerate(lines)]
+
+
+def _harmless(text: str) -> str:
+    """What a file may have put into a message cannot steer the terminal, or flood it."""
+    lines = [
+        line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+        for line in text.split("\n")
+    ]
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+        for c in "\n".join(lines)
+    )
 
 
 def _is_terminal() -> bool:

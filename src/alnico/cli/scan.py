@@ -24,8 +24,8 @@ def scan(
 ) -> None:
     """Say of each file whether it is safe to read; nothing is loaded or run.
 
-    Safe: sound safetensors or JSON. Unsafe: refused, e.g. a pickle; the exit code is then 4.
-    Unknown: alnico does not read such files.
+    Safe: sound safetensors or JSON, weights that PyTorch saved. Unsafe: refused, such as other
+    pickles; the exit code is then 4. Unknown: alnico does not read such files.
     """
     from alnico.checkpoint.scan import printable
     from alnico.checkpoint.scan import scan as look

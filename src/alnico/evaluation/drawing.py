@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -142,6 +143,17 @@ def score(value: float | None, *, sign: str = "") -> str:
     if value is None:
         return "-"
     return f"{value:{sign}.4f}" if abs(value) < 100 else f"{value:{sign}.5g}"
+
+
+def three_digits(value: float | None) -> str:
+    """A measure in three digits; what is not quite 1 does not read so."""
+    if value is None:
+        return "-"
+    if value in (-1, 0, 1):
+        return f"{value:.0f}"
+    if 0.9995 <= abs(value) < 1:
+        return f"{math.copysign(min(abs(value), 0.999999), value):.6f}"
+    return f"{value:#.3g}".removesuffix(".")
 
 
 def _short(value: float) -> str:

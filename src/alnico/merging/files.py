@@ -1,75 +1,93 @@
-"""Models in safetensors files, merged into one in memory, or into a file with its record."""
+"""Models on disk, merged into one in memory, or into files with their record."""
 
 from __future__ import annotations
 
-import json
-import math
-import shutil
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alnico.checkpoint.files import check_place, new_file, sha256
-from alnico.checkpoint.writer import write_tensors
-from alnico.errors import OutputError
-from alnico.merging.passes import Merged, run
-from alnico.merging.plan import Forms, Plan, dtype_name, make_plan
-from alnico.merging.record import describe, make_record
-from alnico.merging.sources import Source, in_groups, open_source
-from alnico.merging.states import tell_counters
+import numpy as np
+
+from alnico.checkpoint.header import ARRAYS
+from alnico.checkpoint.opened import Checkpoint, open_checkpoint
+from alnico.errors import RecipeError, UnknownNameError
+from alnico.merging.alike import Choice, Keep, merge_by, plan_alike
+from alnico.merging.execute import How, execute
+from alnico.merging.record import describe, forms_of
+from alnico.merging.saving import Order, check_place, write_plan
+from alnico.merging.steps import NAMES, Form, Forms, Plan
 from alnico.methods import Method
 from alnico.methods._method import Value
 from alnico.progress import phase, spaced
-from alnico.types import StateDict
+from alnico.registry import suggest
 
-SUFFIX = ".safetensors"
+if TYPE_CHECKING:
+    from alnico.types import StateDict
+
+Paths = Sequence[str | Path]
 
 
 def merge_paths(
-    paths: Sequence[str | Path],
+    paths: Paths,
     /,
     method: str | Method = "linear",
     *,
     base: str | Path | None = None,
+    seed: int = 0,
     **parameters: Value,
 ) -> StateDict:
-    """Merge models of one architecture, each a safetensors file; see `merge_states`.
+    """Merge models on disk into a state dict; see `merge_states`.
 
-    All headers are checked before a tensor is read, and only some tensors of each model are in
-    memory at a time.
+    All headers are checked before a tensor is read, and the models are read block by block.
 
     Raises:
-        DataError: If there is no such file, or one changes meanwhile.
-        UnsafeFileError: If a file is a pickle, or not exactly as its format says.
+        DataError: If there is no such model, or it changes meanwhile.
+        UnsafeFileError: If reading a file could do harm, or it is not as its format says.
         AlnicoError: As `merge_states` does.
     """
-    models, root = _open(paths, base)
-    plan = _check(models, root, method, parameters)
-    done = _merge(plan, models, root)
-    _check_unchanged(models, root)
-    return done.tensors
+    import torch
+
+    from alnico.checkpoint.reader import DTYPES
+
+    with open_models(paths, base) as models:
+        plan = plan_files(models, method, parameters, has_base=base is not None, seed=seed)
+        target = _Memory({step.name: step.form for step in plan.steps})
+        with phase("merge", describe(plan), total=len(plan.steps)) as work:
+            execute(plan, models, target, How(), work)
+        for model in models:
+            model.check_unchanged()
+    return {
+        name: torch.from_numpy(values).view(DTYPES[form.dtype]).reshape(form.shape)
+        for (name, values), form in zip(target.values.items(), target.forms.values(), strict=True)
+    }
 
 
 def merge_files(
-    paths: Sequence[str | Path],
+    paths: Paths,
     output: str | Path,
     /,
     method: str | Method = "linear",
     *,
     base: str | Path | None = None,
-    force: bool = False,
+    dtype: str | None = None,
+    seed: int = 0,
+    integers_from: str | Path | None = None,
+    order: Order | None = None,
     **parameters: Value,
 ) -> dict[str, object]:
-    """Merge safetensors files into a new one, and write beside it how it was made.
-
-    The record lies at `NAME.run.json` for an output `NAME.safetensors`: method, parameters,
-    versions, the hash of every file, and what became of each tensor.
+    """Merge models on disk into a new one, and write beside it how it was made.
 
     Args:
-        paths: The models.
-        output: Where the merged model is to be.
+        paths: The models: files, folders or names on the hub.
+        output: Where the merged model is to be: a `.safetensors` file, or a folder.
         method: A merge method, or its name.
         base: The model that all came from; a method that sees deltas needs it.
-        force: Whether an output that is there may be replaced; an input never is.
+        dtype: Of the output's floating-point tensors, e.g. `bfloat16`; None keeps the models'.
+        seed: Of methods that draw random numbers.
+        integers_from: The one of the models whose integer tensors are taken where they differ.
+        order: How it is written.
         **parameters: Of the method.
 
     Returns:
@@ -79,110 +97,147 @@ def merge_files(
         OutputError: If the output is an input, is there already or cannot be written.
         AlnicoError: As `merge_paths` does.
     """
-    place = Path(output)
-    record_place = place.with_suffix(".run.json")
-    inputs = [*paths, *([] if base is None else [base])]
-    _check_output(place, record_place, [Path(path) for path in inputs], force=force)
-    models, root = _open(paths, base)
-    plan = _check(models, root, method, parameters)
-    _check_disk(place, plan.forms)
-    done = _merge(plan, models, root)
-    with phase("write", str(place)) as work, new_file(record_place, force=force) as partial:
-        record = make_record(plan, models, root, done)
-        _check_unchanged(models, root)
-        write_tensors(place, done.tensors, _common_metadata(models), force=force)
-        digest, n_bytes = sha256(place), place.stat().st_size
-        record["output"] = {"path": str(place), "sha256": digest, "bytes": n_bytes}
-        partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", "utf-8")
-        work.say(f"{place}  {spaced(n_bytes)} bytes  sha256 {digest[:8]}")
-    return record
-
-
-def _open(
-    paths: Sequence[str | Path], base: str | Path | None
-) -> tuple[list[Source], Source | None]:
-    with phase("read", "headers") as work:
-        models = [open_source(path) for path in paths]
-        root = None if base is None else open_source(base)
-        if models:
-            forms = models[0].forms
-            dtypes = dict.fromkeys(dtype_name(f.dtype) for f in forms.values() if f.has_mean)
-            n_weights = sum(math.prod(form.shape) for form in forms.values())
-            counted = f"{len(models)} model" + "s" * (len(models) > 1) + ", a base" * bool(root)
-            work.say(
-                f"{counted}, {spaced(len(forms))} tensors, {spaced(n_weights)} weights, "
-                + ", ".join(dtypes)
-            )
-    return models, root
-
-
-def _check(
-    models: Sequence[Source],
-    base: Source | None,
-    method: str | Method,
-    parameters: dict[str, Value],
-) -> Plan:
-    with phase("check", "safetensors only; same names, shapes, dtypes"):
-        return make_plan(
-            [(str(model.path), model.forms) for model in models],
+    place, how = Path(output), order or Order()
+    with open_models(paths, base) as models:
+        check_place(place, models, force=how.force)
+        plan = plan_files(
+            models,
             method,
             parameters,
-            base=None if base is None else (str(base.path), base.forms),
+            has_base=base is not None,
+            dtype=dtype,
+            seed=seed,
+            integers_from=None if integers_from is None else str(integers_from),
+        )
+        if how.metadata is None:
+            how = dataclasses.replace(how, metadata=common_metadata(models))
+        return write_plan(plan, models, place, how)
+
+
+@contextmanager
+def open_models(paths: Paths, base: str | Path | None = None) -> Iterator[list[Checkpoint]]:
+    """Open models and their base, which comes last; they are closed at the end of the block.
+
+    Raises:
+        DataError: If there is no such model.
+        UnsafeFileError: If reading a file could do harm, or it is not as its format says.
+    """
+    with ExitStack() as stack:
+        with phase("read", "headers") as work:
+            wanted = [*paths, *([] if base is None else [base])]
+            models = [stack.enter_context(open_checkpoint(path)) for path in wanted]
+            if models:
+                work.say(counted(models, has_base=base is not None))
+        yield models
+
+
+def plan_files(
+    models: Sequence[Checkpoint],
+    method: str | Method,
+    parameters: Mapping[str, Value],
+    *,
+    has_base: bool,
+    dtype: str | None = None,
+    seed: int = 0,
+    integers_from: str | None = None,
+) -> Plan:
+    """Plan a merge of models by one method in all their tensors.
+
+    Args:
+        models: Opened; the base last.
+        method: A merge method, or its name.
+        parameters: Of the method.
+        has_base: Whether the last is a base.
+        dtype: Of the output, as torch calls it.
+        seed: Of methods that draw random numbers.
+        integers_from: The model whose integer tensors are taken.
+
+    Raises:
+        AlnicoError: As `merge_paths` does, before a tensor is read.
+    """
+    tuned = list(models)[: len(models) - has_base]
+    merge = merge_by(method, parameters, n_models=len(tuned), has_base=has_base)
+    labelled = [(str(model.path), forms_of(model)) for model in models]
+    donor = _donor([label for label, _ in labelled], integers_from)
+
+    def choose(name: str) -> Choice:
+        if donor is None or labelled[0][1][name].has_mean:
+            return merge
+        return Keep(donor)
+
+    with phase("check", "same names, shapes, dtypes"):
+        return plan_alike(
+            labelled[: len(tuned)],
+            choose,
+            base=labelled[-1] if has_base else None,
+            dtype=None if dtype is None else dtype_of(dtype),
+            seed=seed,
         )
 
 
-def _merge(plan: Plan, models: Sequence[Source], base: Source | None) -> Merged:
-    tensors: StateDict = {}
-    counters: list[str] = []
-    with phase("merge", describe(plan), total=len(plan.forms)) as work:
-        for names in in_groups(plan.forms):
-            states = [model.read(names) for model in models]
-            part = run(plan, states, None if base is None else base.read(names))
-            tensors.update(part.tensors)
-            counters.extend(part.counters)
-            work.advance(len(names))
-    done = Merged({name: tensors[name] for name in plan.forms}, counters)
-    tell_counters(done)
-    return done
+def dtype_of(name: str) -> str:
+    """What safetensors calls a dtype that is given as torch calls it: `bfloat16` -> `BF16`.
 
-
-def _check_unchanged(models: Sequence[Source], base: Source | None) -> None:
-    for source in (*models, *([] if base is None else [base])):
-        source.check_unchanged()
-
-
-def _check_output(place: Path, record: Path, inputs: Sequence[Path], *, force: bool) -> None:
-    if place.suffix.lower() != SUFFIX:
-        raise OutputError(
-            f"{place}: a merged model ends in {SUFFIX}", help=f"-o {place.with_suffix(SUFFIX)}"
+    Raises:
+        RecipeError: If it is none that weights have.
+    """
+    wanted = name.removeprefix("torch.")
+    known = {called: dtype for dtype, called in NAMES.items() if Form(dtype, ()).has_mean}
+    if wanted not in known:
+        raise RecipeError(
+            f"dtype {name!r} is none that weights are written in",
+            help=suggest(wanted, known, all_of_them="there are"),
         )
-    for source in inputs:
-        if _is_same(place, source):
-            raise OutputError(
-                f"{place} is an input itself, and inputs are never changed",
-                help="give the output another name",
-            )
-    for new in (place, record):
-        check_place(new, force=force)
-        if new.is_dir():
-            raise OutputError(f"{new} is a folder, not a file", help="choose another output")
+    return known[wanted]
 
 
-def _is_same(a: Path, b: Path) -> bool:
-    return a.resolve() == b.resolve() or (a.exists() and b.exists() and a.samefile(b))
-
-
-def _check_disk(place: Path, forms: Forms) -> None:
-    needed = sum(form.n_bytes for form in forms.values())
-    free = shutil.disk_usage(place.parent).free
-    if needed > free:
-        raise OutputError(
-            f"{place} needs {spaced(needed)} bytes, and {spaced(free)} are free",
-            help="free some space, or choose another -o",
-        )
-
-
-def _common_metadata(models: Sequence[Source]) -> dict[str, str]:
+def common_metadata(models: Sequence[Checkpoint]) -> dict[str, str]:
     """The notes that all models' files agree on, such as the format that a library asks for."""
-    first, *others = (model.header.metadata for model in models)
+    first, *others = (model.metadata for model in models)
     return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
+
+
+def _donor(labels: Sequence[str], wanted: str | None) -> int | None:
+    if wanted is None:
+        return None
+    if wanted not in labels:
+        raise UnknownNameError(f"{wanted!r} is not one of the models", help=suggest(wanted, labels))
+    return labels.index(wanted)
+
+
+def counted(models: Sequence[Checkpoint], *, has_base: bool = False) -> str:
+    """How many models there are, and how large the first is, in words.
+
+    Args:
+        models: Opened; the base last.
+        has_base: Whether the last is a base.
+    """
+    n = len(models) - has_base
+    counted = f"{n} model" + "s" * (n != 1) + ", a base" * has_base
+    forms: Forms = forms_of(models[0])
+    n_weights = sum(form.n_entries for form in forms.values())
+    dtypes = dict.fromkeys(form.dtype_name for form in forms.values() if form.has_mean)
+    return f"{counted}, {spaced(len(forms))} tensors, {spaced(n_weights)} weights, " + ", ".join(
+        dtypes
+    )
+
+
+class _Memory:
+    """Merged tensors in memory; see `execute.Target`."""
+
+    def __init__(self, forms: Forms) -> None:
+        self.forms = forms
+        self.values = {
+            name: np.empty(form.n_entries, ARRAYS[form.dtype]) for name, form in forms.items()
+        }
+        self.done: dict[str, str] = {}
+
+    def put(self, name: str, start: int, block: np.ndarray) -> None:
+        values = self.values[name]
+        values[start : start + len(block)] = block.view(values.dtype)
+
+    def finish(self, name: str, digest: str) -> None:
+        self.done[name] = digest
+
+    def read(self, name: str, start: int, stop: int, out: np.ndarray) -> None:
+        out[:] = self.values[name][start:stop]

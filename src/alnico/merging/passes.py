@@ -1,4 +1,4 @@
-"""The merge itself: tensor by tensor, in float32, deltas off the base and on again."""
+"""A plan carried out on state dicts in memory: tensor by tensor, in torch, with gradients."""
 
 from __future__ import annotations
 
@@ -8,121 +8,93 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from alnico.errors import AlnicoError, IncompatibleModelsError
-from alnico.merging.plan import Plan, some
-from alnico.merging.plugin import explain, file_of
+from alnico.checkpoint.reader import DTYPES
+from alnico.errors import IncompatibleModelsError
+from alnico.merging.alike import some
+from alnico.merging.steps import Plan, Step
+from alnico.merging.whole import play
+from alnico.methods import Method
+from alnico.tensors import noise
 from alnico.types import StateDict
-
-COUNTER = "num_batches_tracked"
-"""How often BatchNorm has seen a batch: differs between models that are otherwise alike."""
 
 
 @dataclass
 class Merged:
-    """Merged tensors, and what became of each.
+    """Merged tensors, and what became of some.
 
     Args:
-        tensors: New tensors, under the names and in the dtypes of the models.
+        tensors: New tensors, under the names of the plan and in its dtypes.
         counters: The names of those counters that differed: the largest was taken.
     """
 
     tensors: StateDict = field(default_factory=dict)
     counters: list[str] = field(default_factory=list)
 
-    def fates(self) -> dict[str, list[str]]:
-        """Fate -> names of tensors, each tensor once."""
-        merged = [name for name, tensor in self.tensors.items() if tensor.is_floating_point()]
-        largest = sorted(self.counters)
-        apart = {*merged, *largest}
-        copied = [name for name in self.tensors if name not in apart]
-        return {"merged": sorted(merged), "copied": sorted(copied), "largest": largest}
 
-
-def run(
-    plan: Plan, states: Sequence[Mapping[str, Tensor]], base: Mapping[str, Tensor] | None
-) -> Merged:
-    """Merge tensors of models that a plan was made for.
+def run(plan: Plan, states: Sequence[Mapping[str, Tensor]]) -> Merged:
+    """Merge the tensors of models that a plan was made for.
 
     Args:
         plan: What to do.
-        states: Of each model, all its tensors or those of some names.
-        base: The base's, of the same names.
+        states: Of each of its models, all tensors.
 
     Raises:
         IncompatibleModelsError: If tensors that have no mean differ, or values are not finite
             where those of the models are.
     """
-    _check_exact(plan, [*states, base] if base is not None else states)
+    _check_exact(plan, states)
     done = Merged()
-    for name, first in states[0].items():
-        tensors = [state[name].detach().to(first.device) for state in states]
-        if plan.forms[name].has_mean:
-            root = None if base is None else base[name].detach().to(first.device)
-            done.tensors[name] = _merge_one(plan, name, tensors, root)
-        elif _is_counter(name) and not _are_equal(tensors):
-            done.tensors[name] = torch.stack(tensors).amax(0)
-            done.counters.append(name)
+    for step in plan.steps:
+        device = states[0][step.name].device
+        tensors = [states[each.model][each.name].detach().to(device) for each in step.inputs]
+        if step.rule == "merge":
+            base = step.base
+            root = None if base is None else states[base.model][base.name].detach().to(device)
+            with noise.keyed(plan.seed, step.name):
+                done.tensors[step.name] = _merge_one(step, tensors, root)
+        elif step.rule == "largest" and not _are_equal(tensors):
+            done.tensors[step.name] = torch.stack(tensors).amax(0)
+            done.counters.append(step.name)
         else:
-            done.tensors[name] = tensors[0].clone()
+            done.tensors[step.name] = tensors[0].to(DTYPES[step.form.dtype], copy=True)
     return done
 
 
-def _merge_one(plan: Plan, name: str, tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
-    dtype = tensors[0].dtype
-    compute = torch.promote_types(dtype, torch.float32) if dtype.itemsize > 1 else torch.float32
-    stack = torch.stack([tensor.to(compute) for tensor in tensors])
-    root = None if base is None else base.to(compute)
-    found = _apply(plan, name, stack if root is None else stack - root)
-    merged = (found if root is None else found + root).to(dtype)
-    finite = merged.to(compute).isfinite()
+def _merge_one(step: Step, tensors: Sequence[Tensor], base: Tensor | None) -> Tensor:
+    assert isinstance(step.method, Method)
+    found = play(step.method, step.parameters, tensors, base, name=step.name)
+    merged = found.to(DTYPES[step.form.dtype])
+    finite = _is_finite(merged)
     if not finite.all():
-        given = stack if root is None else torch.cat([stack, root[None]])
-        bad = int((given.isfinite().all(0) & ~finite).sum())
+        given = [*tensors, *([] if base is None else [base])]
+        fine = torch.stack([_is_finite(tensor) for tensor in given]).all(0)
+        bad = int((fine & ~finite).sum())
         if bad:
             raise IncompatibleModelsError(
-                f"{plan.method.name} makes {bad} values of {name} NaN or infinite in {dtype}",
+                f"{step.method.name} makes {bad} values of {step.name} NaN or infinite in "
+                f"{merged.dtype}",
                 help="the models' values are finite: check the weights that they are given",
             )
     return merged
 
 
-def _apply(plan: Plan, name: str, stack: Tensor) -> Tensor:
-    """What the method makes of a stack; an error in somebody's own method is said to be there."""
-    try:
-        found = plan.method(stack, **plan.parameters)
-    except Exception as error:
-        file = file_of(plan.method)
-        if file is None or isinstance(error, AlnicoError):
-            raise
-        help = f"{plan.method.name} raised it on {name} {list(stack.shape[1:])}"
-        raise explain(file, error, help=help) from error
-    shape = list(found.shape) if isinstance(found, Tensor) else type(found).__name__
-    if shape != list(stack.shape[1:]):
-        raise IncompatibleModelsError(
-            f"{plan.method.name} made {shape} of {name}, which is {list(stack.shape[1:])}",
-            help="a method takes [k, ...] and gives [...]: correct the method",
-        )
-    return found
+def _is_finite(tensor: Tensor) -> Tensor:
+    return tensor.float().isfinite() if tensor.dtype.itemsize == 1 else tensor.isfinite()
 
 
-def _check_exact(plan: Plan, models: Sequence[Mapping[str, Tensor]]) -> None:
+def _check_exact(plan: Plan, states: Sequence[Mapping[str, Tensor]]) -> None:
     """Refuse tensors without a mean that differ, other than counters."""
     differing = [
-        name
-        for name in models[0]
-        if not plan.forms[name].has_mean
-        and not _is_counter(name)
-        and not _are_equal([model[name] for model in models])
+        step.name
+        for step in plan.steps
+        if step.rule == "equal"
+        and not _are_equal([states[each.model][each.name] for each in step.inputs])
     ]
     if differing:
         raise IncompatibleModelsError(
             f"integer tensors differ between the models: {some(differing)}",
             help="counters and index buffers have no mean; set them equal before merging",
         )
-
-
-def _is_counter(name: str) -> bool:
-    return name.rpartition(".")[2] == COUNTER
 
 
 def _are_equal(tensors: Sequence[Tensor]) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from alnico import progress
+from alnico.merging.alike import some
 from alnico.merging.passes import Merged, run
-from alnico.merging.plan import make_plan, read_forms, some
+from alnico.merging.plan import make_plan, read_forms
 from alnico.methods import Method
 from alnico.methods._method import Value
 from alnico.types import StateDict
@@ -21,6 +22,7 @@ def merge_states(
     method: str | Method = "linear",
     *,
     base: Mapping[str, Tensor] | None = None,
+    seed: int = 0,
     **parameters: Value,
 ) -> StateDict:
     """Merge models of one architecture, given as state dicts, and tell nothing of it.
@@ -33,6 +35,7 @@ def merge_states(
         states: One of each model.
         method: A merge method, or its name.
         base: The model that all came from; a method that sees deltas needs it.
+        seed: Of methods that draw random numbers.
         **parameters: Of the method.
 
     Returns:
@@ -44,7 +47,7 @@ def merge_states(
         IncompatibleModelsError: If names, shapes, dtypes or integer tensors differ, or the result
             has values that are not finite where the models had finite ones.
     """
-    return combine(states, method, parameters, base=base).tensors
+    return combine(states, method, parameters, base=base, seed=seed).tensors
 
 
 def merge_modules(
@@ -53,6 +56,7 @@ def merge_modules(
     method: str | Method = "linear",
     *,
     base: nn.Module | None = None,
+    seed: int = 0,
     **parameters: Value,
 ) -> nn.Module:
     """Merge modules of one architecture into a new one; see `merge_states`.
@@ -62,7 +66,7 @@ def merge_modules(
     """
     root = None if base is None else base.state_dict()
     states = [module.state_dict() for module in modules]
-    done = combine(states, method, parameters, base=root)
+    done = combine(states, method, parameters, base=root, seed=seed)
     tell_counters(done)
     _warn_of_other_parts(modules)
     merged = copy.deepcopy(modules[0])
@@ -89,11 +93,13 @@ def combine(
     parameters: Mapping[str, Value],
     *,
     base: Mapping[str, Tensor] | None = None,
+    seed: int = 0,
 ) -> Merged:
     """Check and merge state dicts; see `merge_states`."""
     models = [(f"model {i}", read_forms(f"model {i}", s)) for i, s in enumerate(states, start=1)]
     root = None if base is None else ("base", read_forms("base", base))
-    return run(make_plan(models, method, parameters, base=root), states, base)
+    plan = make_plan(models, method, parameters, base=root, seed=seed)
+    return run(plan, [*states, *([] if base is None else [base])])
 
 
 def tell_counters(done: Merged) -> None:

@@ -6,78 +6,29 @@ A coefficient that each model has of its own arrives in the function as [k, 1, .
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args, get_type_hints
 
 from alnico.errors import RecipeError
+from alnico.methods._parameter import KINDS as KINDS
+from alnico.methods._parameter import Fraction as Fraction
+from alnico.methods._parameter import Fractions as Fractions
+from alnico.methods._parameter import Parameter as Parameter
+from alnico.methods._parameter import Positive as Positive
+from alnico.methods._parameter import Range as Range
+from alnico.methods._parameter import Value as Value
+from alnico.methods._parameter import per_model as per_model
+from alnico.methods._parameter import plain as plain
+from alnico.methods._parameter import read_parameter
 from alnico.registry import Registry, suggest
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Sees: TypeAlias = Literal["weights", "deltas"]
-Value: TypeAlias = "bool | int | float | str | Sequence[float] | Tensor"
-"""What a caller may give for a parameter."""
-
-TAKEN = frozenset(["base", "force", "help", "method", "models", "output", "plugin", "quiet", "set"])
-"""What `merge` and its command call their own arguments; no parameter can be called so."""
-
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
-"""How a parameter's type is called in messages."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """A closed interval that a number must lie in; written `Annotated[float, Range(0, 2)]`.
-
-    Args:
-        low: The least value.
-        high: The greatest value.
-    """
-
-    low: float
-    high: float
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"[{self.low:g}, {self.high:g}]"
-
-
-Fraction: TypeAlias = Annotated[float, Range(0.0, 1.0)]
-"""A share: 0.2 is 20 %."""
-
-
-@dataclass(frozen=True)
-class _PerModel:
-    default: float
-
-
-def per_model(default: float) -> Any:
-    """The default of a coefficient that each model has of its own: one number, or one per model."""
-    return _PerModel(default)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a method.
-
-    Args:
-        name: Its name: the keyword, the flag, the key in a recipe.
-        default: What it is if nothing is given.
-        type: Of its value; of each model's value if it is `per_model`.
-        interval: Where a number must lie; None if anywhere.
-        per_model: Whether each model may have a value of its own.
-    """
-
-    name: str
-    default: bool | int | float | str
-    type: type[bool] | type[int] | type[float] | type[str]
-    interval: Range | None
-    per_model: bool
+Sees: TypeAlias = Literal["weights", "deltas", "vectors"]
+"""What a method is given of each model: its values; its change from a base; or its change where
+there is a base, and its values where there is none."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +38,15 @@ class Method:
     Args:
         name: What it is called by.
         function: The function itself.
-        sees: Whether it is given the models' values, or their change from a base.
-        parameters: In the order of the signature, without the first.
+        sees: What it is given of each model.
+        parameters: In the order of the signature, without what it sees.
         summary: One sentence on what it is for.
         paper: Where it was described.
-        models: How many models it merges; None if any number.
+        models: How many models it merges, besides the base; None if any number.
         symmetric: With every parameter at its default, the order of the models is irrelevant.
         idempotent: With every parameter at its default, equal models give that model.
+        at_least: How many models it needs.
+        asks_base: Whether it is given the base's values, too.
     """
 
     name: str
@@ -105,25 +58,42 @@ class Method:
     models: int | None
     symmetric: bool
     idempotent: bool
+    at_least: int = 1
+    asks_base: bool = False
 
-    def __call__(self, stack: Tensor, /, **parameters: Value) -> Tensor:
+    @property
+    def needs_base(self) -> bool:
+        """Whether there must be a base."""
+        return self.sees == "deltas" or self.asks_base
+
+    @property
+    def takes_base(self) -> bool:
+        """Whether there may be a base."""
+        return self.needs_base or self.sees == "vectors"
+
+    def __call__(self, stack: Tensor, /, *, base: Tensor | None = None, **given: Value) -> Tensor:
         """Merge one tensor of every model.
 
         Args:
             stack: [k, ...], the models' values or deltas.
-            **parameters: Of this method.
+            base: [...], the base's values, for a method that asks for them.
+            **given: Parameters of this method.
 
         Returns:
             [...], the merged values or delta; differentiable in `stack` and the coefficients.
 
         Raises:
-            RecipeError: As `check` does.
+            RecipeError: As `check` does; or if there is no base and the method asks for it.
         """
-        settings = self.check(len(stack), parameters)
+        settings: dict[str, Value] = self.check(len(stack), given)
         shape = [len(stack)] + [1] * (stack.ndim - 1)
         for parameter in self.parameters:
             if parameter.per_model:
                 settings[parameter.name] = _column(settings[parameter.name], stack, shape)
+        if self.asks_base:
+            if base is None:
+                raise RecipeError(f"{self.name} needs the base's values", help="give base=")
+            settings["base"] = base
         return self.function(stack, **settings)
 
     def check(self, n_models: int, parameters: dict[str, Value]) -> dict[str, Value]:
@@ -134,7 +104,10 @@ class Method:
                 wrong type or count, or out of its range.
         """
         if self.models not in (None, n_models):
-            raise RecipeError(f"{self.name} merges {self.models} models, got {n_models}")
+            wanted = f"{self.models} model" + "s" * (self.models != 1)
+            raise RecipeError(f"{self.name} merges {wanted}, got {n_models}")
+        if n_models < self.at_least:
+            raise RecipeError(f"{self.name} merges {self.at_least} or more models, got {n_models}")
         known = {parameter.name: parameter for parameter in self.parameters}
         for name in parameters:
             if name not in known:
@@ -143,7 +116,7 @@ class Method:
                     help=suggest(name, known, all_of_them="its parameters are"),
                 )
         for name, value in parameters.items():
-            _check_value(self.name, known[name], value, n_models)
+            known[name].check(self.name, value, n_models)
         return {name: parameters.get(name, known[name].default) for name in known}
 
 
@@ -169,6 +142,7 @@ def method(
     *,
     paper: str | None = None,
     models: int | None = None,
+    at_least: int = 1,
     symmetric: bool = False,
     idempotent: bool = False,
 ) -> Callable[[Callable[..., Tensor]], Method]:
@@ -177,6 +151,7 @@ def method(
     Args:
         paper: Where it was described.
         models: How many models it merges, if not any number.
+        at_least: How many models it needs.
         symmetric: Whether the order of the models is irrelevant by default; tested both ways.
         idempotent: Whether equal models give that model by default; tested both ways.
 
@@ -189,23 +164,34 @@ def method(
         summary = (inspect.getdoc(function) or "").partition("\n")[0]
         if not summary:
             raise RecipeError(f"{name}: a method needs a docstring, its first line is its summary")
-        sees, parameters = _read_signature(function)
+        sees, asks_base, parameters = _read_signature(function)
         made = Method(
-            name, function, sees, parameters, summary, paper, models, symmetric, idempotent
+            name=name,
+            function=function,
+            sees=sees,
+            parameters=parameters,
+            summary=summary,
+            paper=paper,
+            models=models,
+            symmetric=symmetric,
+            idempotent=idempotent,
+            at_least=at_least,
+            asks_base=asks_base,
         )
         return methods.add(name, made)
 
     return register
 
 
-def _read_signature(function: Callable[..., Tensor]) -> tuple[Sees, tuple[Parameter, ...]]:
+def _read_signature(function: Callable[..., Tensor]) -> tuple[Sees, bool, tuple[Parameter, ...]]:
     name = function.__name__
-    parameters = list(inspect.signature(function).parameters.values())
-    sees = parameters[0].name if parameters else ""
-    if sees not in ("weights", "deltas"):
+    given = list(inspect.signature(function).parameters.values())
+    sees = given[0].name if given else ""
+    if sees not in get_args(Sees):
         raise RecipeError(
             f"{name}: the first parameter is named {sees!r}",
-            help="name it for what the method sees: weights, or deltas (their change from a base)",
+            help="name it for what the method sees: weights, deltas (their change from a base) "
+            "or vectors (the change where a base is given, the values where none is)",
         )
     try:  # `Tensor` is imported for type checkers alone
         hints = get_type_hints(function, localns={"Tensor": object}, include_extras=True)
@@ -214,67 +200,15 @@ def _read_signature(function: Callable[..., Tensor]) -> tuple[Sees, tuple[Parame
             f"{name}: an annotation cannot be read: {error}",
             help="annotate tensors as Tensor and other parameters with float, int, bool or str",
         ) from error
-    rest = tuple(_parameter(name, p, hints.get(p.name)) for p in parameters[1:])
-    return cast(Sees, sees), rest
+    own = [p for p in given[1:] if not _is_base(p, hints.get(p.name))]
+    parameters = tuple(read_parameter(name, p, hints.get(p.name)) for p in own)
+    return cast(Sees, sees), len(own) < len(given) - 1, parameters
 
 
-def _parameter(method_name: str, parameter: inspect.Parameter, hint: object) -> Parameter:
-    where, default = f"{method_name}: {parameter.name}", parameter.default
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise RecipeError(f"{where} takes any arguments", help="name each parameter")
-    if parameter.name in TAKEN:
-        raise RecipeError(f"{where} is a name that merging has taken", help="rename it")
-    if default is parameter.empty:
-        raise RecipeError(f"{where} has no default", help="each parameter needs one")
-    kind, *extras = get_args(hint) if get_args(hint) else (hint,)
-    interval = next((extra for extra in extras if isinstance(extra, Range)), None)
-    own = isinstance(default, _PerModel)
-    if own:
-        kind, default = float, default.default
-    if kind not in (bool, int, float, str):
-        raise RecipeError(f"{where} must be annotated as float, int, bool or str, got {hint}")
-    read = Parameter(parameter.name, default, kind, interval, own)
-    _check_value(method_name, read, default, 1)
-    return read
-
-
-def _check_value(method_name: str, parameter: Parameter, value: Value, n_models: int) -> None:
-    where = f"{method_name}: {parameter.name}"
-    if not parameter.per_model:
-        _check_one(where, parameter, value)
-        return
-    values = plain(value)
-    if not isinstance(values, list):
-        _check_one(where, parameter, values)
-        return
-    if len(values) != n_models:
-        raise RecipeError(f"{where} has {len(values)} values for {n_models} models")
-    for one in values:
-        _check_one(where, parameter, one)
-
-
-def _check_one(where: str, parameter: Parameter, value: object) -> None:
-    allowed = (int, float) if parameter.type is float else (parameter.type,)
-    if not isinstance(value, allowed) or (isinstance(value, bool) and parameter.type is not bool):
-        raise RecipeError(f"{where} must be {KINDS[parameter.type]}, got {value!r}")
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return
-    if not math.isfinite(value):
-        raise RecipeError(f"{where} must be finite, got {value}")
-    interval = parameter.interval
-    if interval is not None and value not in interval:
-        is_percent = interval == Range(0.0, 1.0) and 1 < value <= 100
-        raise RecipeError(
-            f"{where} must lie in {interval}, got {value:g}",
-            help=f"{value:g} % is {value / 100:g}" if is_percent else None,
-        )
-
-
-def plain(value: Value) -> object:
-    """A number, or a list of one per model, from what a caller gave."""
-    if isinstance(value, bool | int | float | str):
-        return value
-    return value.tolist() if hasattr(value, "tolist") else list(value)
+def _is_base(parameter: inspect.Parameter, hint: object) -> bool:
+    """Whether it is `base: Tensor`, by which a method asks for the base's values."""
+    is_tensor = hint is object or getattr(hint, "__name__", None) == "Tensor"
+    return parameter.name == "base" and is_tensor and parameter.default is parameter.empty
 
 
 def _column(value: Value, stack: Tensor, shape: list[int]) -> Tensor:

@@ -24,7 +24,7 @@ def slerp(weights: Tensor, t: Fraction = 0.5) -> Tensor:
     `sin((1 - t) w) / sin(w) weights_1 + sin(t w) / sin(w) weights_2`
     """
     products = statistics.gram(weights)
-    length = products.diagonal().sqrt()
-    first, second = interpolate.spherical(products[0, 1] / (length[0] * length[1]), t)
+    cosine = interpolate.cosine(products[0, 1], products[0, 0], products[1, 1])
+    first, second = interpolate.spherical(cosine, t)
     dtype = weights.dtype
     return weights[0] * first.to(dtype) + weights[1] * second.to(dtype)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alnico.checkpoint.files import check_place, new_file
 from alnico.errors import AlnicoError, OutputError, RunFolderError
@@ -15,19 +11,17 @@ from alnico.registry import need
 from alnico.report.about import about
 from alnico.report.calibration import calibration
 from alnico.report.cost import cost
+from alnico.report.document import document, template
 from alnico.report.facts import Facts
 from alnico.report.headline import headline
 from alnico.report.leaderboard import leaderboard
 from alnico.report.leaning import leaning
 from alnico.report.learning import learning
-from alnico.report.markup import Html, join, tag
+from alnico.report.markup import Html, tag
 from alnico.report.numbers import numbers
 from alnico.report.quality import quality
 from alnico.report.search import search
 from alnico.runs import MODEL, RUN, TENSOR_FILES, Run, read_run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 REPORT = "report.html"
 """Where a report lies in its run folder, if it is not said otherwise."""
@@ -83,16 +77,8 @@ def page(run: Run) -> str:
             f"{run.folder}: run.json does not hold what a report needs ({error!r})",
             help="restore the folder from where it was written",
         ) from error
-    drawing, ours = Html(get_plotlyjs()), _template("page.js")
-    return "".join(
-        [
-            "<!doctype html>\n",
-            '<html lang="en">',
-            _head(f"{facts.target}: alnico report", scripts=(drawing, ours)),
-            tag("body", body, tag("script", drawing), tag("script", ours)),
-            "</html>\n",
-        ]
-    )
+    scripts = (Html(get_plotlyjs()), template("page.js"))
+    return document(f"{facts.target}: alnico report", body, scripts=scripts)
 
 
 def _body(facts: Facts) -> Html:
@@ -100,32 +86,3 @@ def _body(facts: Facts) -> Html:
     parts = [headline, leaderboard, cost, *quality_of, learning, search, leaning, about]
     offline = tag("p", "Charts need JavaScript, which is off.", class_="muted")
     return tag("main", tag("noscript", offline), *(part(facts) for part in parts))
-
-
-def _head(title: str, *, scripts: Iterable[Html]) -> Html:
-    """Title, style, and what the page may do: run these two scripts, and load nothing at all."""
-    allowed = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
-    policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )
-    return join(
-        [
-            Html("<head>"),
-            Html('<meta charset="utf-8">'),
-            Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
-            Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            Html('<meta name="color-scheme" content="light dark">'),
-            tag("title", title),
-            tag("style", _template("page.css")),
-            Html("</head>"),
-        ]
-    )
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-
-
-def _template(name: str) -> Html:
-    return Html((files("alnico.report") / "templates" / name).read_text("utf-8"))

@@ -14,16 +14,11 @@ def headline(facts: Facts) -> Html:
     return tag(
         "header",
         tag("p", f"alnico run of {record['created'][:10]}", class_="over"),
-        tag("h1", f"{facts.target} ", tag("span", f"from {_short(table['source'])}")),
+        tag("h1", f"{facts.target} ", tag("span", f"from {words.last_part(table['source'])}")),
         tag("p", " \u00b7 ".join(about), class_="muted"),
         _verdict(facts),
         _figures(facts),
     )
-
-
-def _short(source: str) -> str:
-    """The last part of a path."""
-    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
 
 
 def _task(facts: Facts) -> str:

@@ -79,3 +79,8 @@ def seconds(value: float | None) -> str:
 def microseconds(value: float | None) -> str:
     """The time that a row of the table takes to be predicted."""
     return NOTHING if value is None else f"{value:.3g} \u00b5s"
+
+
+def last_part(path: str) -> str:
+    """What a path is called by: its last part."""
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or path

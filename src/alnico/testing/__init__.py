@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alnico.testing.methods import check_method
+from alnico.testing.readings import Dtypes, check_readings
 from alnico.testing.structures import check_structure
 
-__all__ = ["check_method", "check_structure"]
+__all__ = ["Dtypes", "check_method", "check_readings", "check_structure"]

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alnico.checkpoint.header import FLOATS
+from alnico.recipe.parts import DTYPES, Gradient, MergeStep, Recipe, Rule, Source
+
+numbers = st.floats(0, 1)
+
+
+@given(numbers, numbers, numbers)
+def test_a_gradient_stays_between_its_ends(start: float, stop: float, t: float) -> None:
+    found = Gradient(start, stop)
+    assert found.at(0) == start and found.at(1) == stop
+    assert min(start, stop) <= found.at(t) <= max(start, stop)
+    assert abs(found.at(t) - (start + t * (stop - start))) < 1e-12
+
+
+def test_a_source_is_opened_by_path_or_by_name_and_revision() -> None:
+    assert Source("./cats", Path("here/cats")).reference == str(Path("here/cats"))
+    assert Source("org/cats", None).reference == "org/cats"
+    assert Source("org/cats", None, revision="v1").reference == "org/cats@v1"
+
+
+def test_the_sources_of_a_recipe_follow_its_step() -> None:
+    models = {name: Source(name, Path(name)) for name in "abc"}
+    recipe = Recipe(Path("r.yaml"), models, MergeStep("linear", ("c", "a")))
+    assert list(recipe.sources) == ["c", "a"] and recipe.sources["c"] is models["c"]
+
+
+def test_where_a_recipe_stands_is_no_part_of_what_it_says() -> None:
+    step = MergeStep("linear", ("a",), where=(Rule("x", keep="a", line=3),), line=2)
+    recipe = Recipe(Path("r.yaml"), {}, step)
+    other = replace(step, where=(Rule("x", keep="a", line=9),), line=8)
+    assert recipe == replace(recipe, path=Path("s.yaml"), merge=other)
+    assert recipe != replace(recipe, seed=1)
+
+
+def test_every_dtype_of_an_output_has_a_mean() -> None:
+    assert set(DTYPES.values()) <= FLOATS
