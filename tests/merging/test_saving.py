@@ -382,3 +382,16 @@ def test_a_plan_says_its_lines_and_a_donor_without_a_folder_gives_no_files(
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"README.md", "model.safetensors", "run.json"}
     assert "- the third is the oldest" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_model_of_another_kind_is_said(tmp_path: Path) -> None:
+    for name, kind in (("a", "llama"), ("b", "mistral")):
+        (tmp_path / name).mkdir()
+        save_file({"w": torch.ones(2, 2)}, tmp_path / name / "model.safetensors")
+        (tmp_path / name / "config.json").write_text(json.dumps({"model_type": kind}))
+    said: list[progress.Event] = []
+    with progress.listen(said.append):
+        merge_files([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    warned = [event.phase.text for event in said if event.what == "warning"]
+    assert len(warned) == 1 and "b calls itself 'mistral', and" in warned[0]
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["model_type"] == "llama"

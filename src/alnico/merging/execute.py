@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from alnico.checkpoint.header import ARRAYS
-from alnico.errors import DataError, IncompatibleModelsError
+from alnico.errors import IncompatibleModelsError
+from alnico.merging.ahead import Ahead
 from alnico.merging.blocks import BLOCK, Blocks, Workers, working
 from alnico.merging.digests import TensorDigest, digest_tensor
+from alnico.merging.inputs import Inputs
 from alnico.merging.memory import within_memory
-from alnico.merging.steps import Exact, Form, Input, Plan, Step
+from alnico.merging.steps import Exact, Input, Plan, Step
 from alnico.merging.stream import is_streamable, stream
 from alnico.methods import methods
 from alnico.progress import Phase, detail
@@ -91,11 +94,13 @@ def execute(
     """
     with working(_n_threads(plan, how)) as workers:
         runner = _Runner(plan, models, target, how, workers)
-        for step in _in_order(plan):
-            with within_memory(step.name):
-                runner.run(step)
-            detail(step.rule, f"{step.name} {step.form.dtype_name} {list(step.form.shape)}")
-            work.advance()
+        steps = _in_order(plan)
+        with runner.reading_ahead(steps):
+            for step in steps:
+                with within_memory(step.name):
+                    runner.run(step)
+                detail(step.rule, f"{step.name} {step.form.dtype_name} {list(step.form.shape)}")
+                work.advance()
         return {each: digest.text() for each, digest in runner.read.items() if digest.is_complete}
 
 
@@ -131,10 +136,25 @@ class _Runner:
     ) -> None:
         self.plan, self.models, self.target = plan, models, target
         self.how, self.workers = how, workers
+        self.inputs = Inputs(plan, models, allow_nonfinite=how.allow_nonfinite)
         self.read: dict[Input, TensorDigest] = {}
         self._compiled = sum(step.form.n_entries for step in plan.steps) > FEW
         self._streamable: dict[object, bool] = {}
+        self._fetch: Callable[[Step], Callable[[Input], Tensor]] = lambda step: self.inputs.tensor
         self._again = any(isinstance(step.method, Exact) for step in plan.steps)
+
+    @contextmanager
+    def reading_ahead(self, steps: Sequence[Step]) -> Iterator[None]:
+        """Read what another device computes with one step ahead."""
+        if self.how.device == "cpu":
+            yield
+            return
+        ahead = Ahead(steps, self.inputs.tensor, self.how.device)
+        self._fetch = ahead.fetch
+        try:
+            yield
+        finally:
+            ahead.close()
 
     def run(self, step: Step) -> None:
         """Make one tensor, unless it is there and as it was written."""
@@ -174,7 +194,10 @@ class _Runner:
     def _can_stream(self, step: Step) -> bool:
         if isinstance(step.method, Exact):
             return False
-        dtypes = {step.form.dtype, *(self._form(each).dtype for each in self._read_by(step))}
+        dtypes = {
+            step.form.dtype,
+            *(self.inputs.form(each).dtype for each in self.inputs.read_by(step)),
+        }
         parameters = tuple(sorted((name, repr(value)) for name, value in step.parameters.items()))
         key = (id(step.method), parameters, len(step.inputs), step.base is None, *sorted(dtypes))
         if key not in self._streamable:
@@ -187,11 +210,11 @@ class _Runner:
 
         def put(start: int, values: np.ndarray, seen: np.ndarray) -> None:
             if seen.max() >= LARGEST:
-                self._check_finite(step, seen, start, values)
+                self.inputs.check_block(step, seen, start, values)
             self.target.put(step.name, start, values)
             digest.add(start, values)
 
-        watched = self._watch(self._read_by(step))
+        watched = self._watch(self.inputs.read_by(step))
         try:
             stream(step, blocks, seed=self.plan.seed, put=put, watch=watched)
         except NotStreamableError:
@@ -203,7 +226,7 @@ class _Runner:
     def _watch(self, inputs: Sequence[Input]) -> Callable[[Input, int, np.ndarray], None]:
         """What takes in the blocks that are read of some tensors."""
         for each in inputs:
-            self.read[each] = TensorDigest(self._form(each).n_entries)
+            self.read[each] = TensorDigest(self.inputs.form(each).n_entries)
         return lambda each, start, values: self.read[each].add(start, values)
 
     def _digest_again(self, step: Step, digest: TensorDigest) -> None:
@@ -218,18 +241,16 @@ class _Runner:
 
         from alnico.merging.whole import merge_whole
 
-        found = merge_whole(step, self._tensor, seed=self.plan.seed).detach().cpu().contiguous()
+        found = (
+            merge_whole(step, self._fetch(step), seed=self.plan.seed).detach().cpu().contiguous()
+        )
         bad = ~found.isfinite()
         if bad.any():
-            self._check_whole(step, bad.reshape(-1).numpy())
-        flat = found.reshape(-1).view(torch.uint8).numpy().view(ARRAYS[step.form.dtype])
+            self.inputs.check_whole(step, bad.reshape(-1).numpy())
+        flat = (
+            found.contiguous().reshape(-1).view(torch.uint8).numpy().view(ARRAYS[step.form.dtype])
+        )
         self._put_whole(step, flat, digest)
-
-    def _tensor(self, each: Input) -> Tensor:
-        tensor = self.models[each.model].tensor(each.name)
-        if not self.how.allow_nonfinite and not tensor.isfinite().all():
-            raise self._nonfinite(each)
-        return tensor.to(self.how.device)
 
     def _put_whole(self, step: Step, values: np.ndarray, digest: TensorDigest) -> None:
         for start in range(0, len(values), BLOCK):
@@ -240,7 +261,7 @@ class _Runner:
     def _copy(self, step: Step, digest: TensorDigest) -> None:
         """The bytes of the first input, or its values in another dtype."""
         (source, *_) = step.inputs
-        form = self._form(source)
+        form = self.inputs.form(source)
         if form.dtype != step.form.dtype:
             copied = Step(step.name, step.form, "merge", (source,), method=methods["passthrough"])
             self._merge(copied, digest)
@@ -249,9 +270,9 @@ class _Runner:
         watch = self._watch([source])
 
         def one(start: int) -> None:
-            values = self._read(source, start, min(start + BLOCK, form.n_entries))
+            values = self.inputs.read(source, start, min(start + BLOCK, form.n_entries))
             if form.has_mean and not self.how.allow_nonfinite:
-                self._refuse_nonfinite(source, form, values)
+                self.inputs.check_input(source, form, values)
             self.target.put(step.name, start, values)
             digest.add(start, values)
             watch(source, start, values)
@@ -263,84 +284,13 @@ class _Runner:
         n = step.form.n_entries
         for start in range(0, n, BLOCK):
             stop = min(start + BLOCK, n)
-            values = self._read(first, start, stop)
+            values = self.inputs.read(first, start, stop)
             for other in others:
-                if not np.array_equal(values, self._read(other, start, stop)):
+                if not np.array_equal(values, self.inputs.read(other, start, stop)):
                     raise IncompatibleModelsError(
                         f"integer tensors differ between the models: {step.name} of "
-                        f"{self._label(first)} and {self._label(other)}",
+                        f"{self.inputs.label(first)} and {self.inputs.label(other)}",
                         help="counters and index buffers have no mean; keep that of one model: "
                         "--integers-from MODEL, or in a recipe where: "
                         f"[{{match: {step.name!r}, keep: MODEL}}]",
                     )
-
-    def _read(self, each: Input, start: int, stop: int) -> np.ndarray:
-        values = np.empty(stop - start, ARRAYS[self._form(each).dtype])
-        self.models[each.model].read(each.name, start, stop, values)
-        return values
-
-    def _form(self, each: Input) -> Form:
-        entry = self.models[each.model].tensors[each.name]
-        return Form(entry.dtype, tuple(entry.shape))
-
-    def _read_by(self, step: Step) -> list[Input]:
-        return [*step.inputs, *([] if step.base is None else [step.base])]
-
-    def _label(self, each: Input) -> str:
-        return self.plan.models[each.model]
-
-    def _check_finite(self, step: Step, seen: np.ndarray, start: int, values: np.ndarray) -> None:
-        """Say whose values are not finite, or that the method made them so."""
-        read_by = self._read_by(step)
-        if not self.how.allow_nonfinite:
-            for each, size in zip(read_by, seen, strict=False):
-                if size >= LARGEST:
-                    stop = start + len(values)
-                    self._refuse_nonfinite(each, self._form(each), self._read(each, start, stop))
-        if seen[len(read_by)] >= LARGEST:
-            given = [
-                _is_finite(self._read(each, start, start + len(values)), self._form(each))
-                for each in read_by
-            ]
-            made = ~_is_finite(values, step.form)
-            self._refuse_made(step, int((made & np.logical_and.reduce(given)).sum()))
-
-    def _check_whole(self, step: Step, bad: np.ndarray) -> None:
-        fine = np.ones_like(bad)
-        for each in self._read_by(step):
-            form = self._form(each)
-            for start in range(0, form.n_entries, BLOCK):
-                values = self._read(each, start, min(start + BLOCK, form.n_entries))
-                fine[start : start + len(values)] &= _is_finite(values, form)
-        self._refuse_made(step, int((bad & fine).sum()))
-
-    def _refuse_nonfinite(self, each: Input, form: Form, values: np.ndarray) -> None:
-        if form.has_mean and not _is_finite(values, form).all():
-            raise self._nonfinite(each)
-
-    def _nonfinite(self, each: Input) -> DataError:
-        return DataError(
-            f"{self._label(each)}: {each.name} has values that are NaN or infinite",
-            help="the model is damaged; to merge it all the same: --allow-nonfinite",
-        )
-
-    def _refuse_made(self, step: Step, n: int) -> None:
-        if n:
-            called = step.method.name if step.method is not None else step.rule
-            raise IncompatibleModelsError(
-                f"{called} makes {n} values of {step.name} NaN or infinite in "
-                f"{step.form.dtype_name}",
-                help="the models' values are finite: check the weights that they are given, or "
-                "take a wider --dtype",
-            )
-
-
-def _is_finite(values: np.ndarray, form: Form) -> np.ndarray:
-    """Which entries are finite, from values as they are stored."""
-    if form.dtype == "BF16":
-        return np.asarray(values & np.uint16(0x7F80) != np.uint16(0x7F80))
-    if form.dtype == "F16":
-        return np.asarray(values.view(np.uint16) & np.uint16(0x7C00) != np.uint16(0x7C00))
-    if form.dtype in ("F32", "F64"):
-        return np.asarray(np.isfinite(values))
-    return np.ones(len(values), bool)

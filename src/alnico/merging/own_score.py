@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TypeAlias
 
 from alnico.errors import RecipeError, UnknownNameError
-from alnico.merging.plugin import _compile, explain
+from alnico.merging.plugin import explain, run_file
 from alnico.registry import suggest
 
 Score: TypeAlias = Callable[..., object]
@@ -37,7 +35,7 @@ def load_score(words: str) -> Score:
     path = Path(file)
     if path.suffix != ".py" or not name:
         raise RecipeError(f"{words!r} names no function of a file", help="write FILE.py:FUNCTION")
-    module = _run(path)
+    module = run_file(path)
     known = {key: thing for key, thing in vars(module).items() if callable(thing)}
     if name not in known:
         help = suggest(name, known, all_of_them="its functions are")
@@ -68,16 +66,3 @@ def _check_signature(function: Score, called: str) -> None:
             f"{called} cannot be called with a model alone: {error}",
             help="give its other parameters defaults",
         ) from error
-
-
-def _run(path: Path) -> ModuleType:
-    code = _compile(path)
-    place = str(path.resolve())
-    module = ModuleType("alnico_score_" + hashlib.sha256(place.encode()).hexdigest()[:16])
-    module.__file__ = place
-    sys.modules[module.__name__] = module  # where dataclasses look for the names of annotations
-    try:
-        exec(code, vars(module))
-    except (Exception, SystemExit) as error:
-        raise explain(path, error, help="it was raised while the file was loaded") from error
-    return module

@@ -34,22 +34,32 @@ def load_plugin(path: str | Path) -> list[Method]:
             no method; with the line.
     """
     path = Path(path)
-    code = _compile(path)
-    place = str(path.resolve())
-    module = ModuleType("alnico_plugin_" + hashlib.sha256(place.encode()).hexdigest()[:16])
-    module.__file__ = place
-    sys.modules[module.__name__] = module  # where dataclasses look for the names of annotations
     before = {name: methods[name] for name in methods}
-    try:
-        exec(code, vars(module))
-    except (Exception, SystemExit) as error:
-        raise explain(path, error, help="the plug-in raised it while it was loaded") from error
+    run_file(path)
     found = [methods[name] for name in methods if methods[name] is not before.get(name)]
     if not found:
         raise RecipeError(
             f"{path} registers no merge method", help="decorate a function with @alnico.method()"
         )
     return found
+
+
+def run_file(path: Path) -> ModuleType:
+    """Run a Python file of the user's and give it as a module.
+
+    Raises:
+        RecipeError: If there is no such file, it is not sound Python, or it raises; with the line.
+    """
+    code = _compile(path)
+    place = str(path.resolve())
+    module = ModuleType("alnico_plugin_" + hashlib.sha256(place.encode()).hexdigest()[:16])
+    module.__file__ = place
+    sys.modules[module.__name__] = module  # where dataclasses look for the names of annotations
+    try:
+        exec(code, vars(module))
+    except (Exception, SystemExit) as error:
+        raise explain(path, error, help="it was raised while the file was loaded") from error
+    return module
 
 
 def _compile(path: Path) -> CodeType:

@@ -15,7 +15,7 @@ from alnico.merging.digests import digest_model, digest_tensor
 from alnico.merging.plugin import file_of
 from alnico.merging.steps import Form, Forms, Input, Plan, Step
 from alnico.methods import Method
-from alnico.methods._method import plain
+from alnico.methods._method import Value, plain
 from alnico.progress import spaced
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _plain(parameters: Mapping[str, object]) -> dict[str, object]:
-    return {name: plain(value) for name, value in parameters.items()}  # type: ignore[arg-type]
+def _plain(parameters: Mapping[str, Value]) -> dict[str, object]:
+    return {name: plain(value) for name, value in parameters.items()}
 
 
 def _short(value: object) -> str:

@@ -26,7 +26,7 @@ from alnico.merging.plugin import file_of
 from alnico.merging.record import describe, make_record
 from alnico.merging.steps import Plan
 from alnico.methods import Method
-from alnico.progress import note, phase, spaced
+from alnico.progress import note, phase, spaced, warn
 
 if TYPE_CHECKING:
     from alnico.checkpoint.opened import Checkpoint
@@ -90,6 +90,7 @@ def write_plan(
     check_disk(place, plan)
     for line in plan.said:
         note("plan", line)
+    _warn_of_kinds(models, models[order.donor])
     outs = [Out(step.name, step.form.dtype, step.form.shape) for step in plan.steps]
     with new_model(
         place,
@@ -208,6 +209,19 @@ def _write_side_files(
         versions=record["versions"],
         notes=plan.said,
     )
+
+
+def _warn_of_kinds(models: Sequence[Checkpoint], donor: Checkpoint) -> None:
+    """Say which models call themselves another kind than the one whose config is taken."""
+    kind = (donor.config or {}).get("model_type")
+    for model in models:
+        other = (model.config or {}).get("model_type")
+        if kind is not None and other not in (None, kind):
+            warn(
+                f"{model.path} calls itself {other!r}, and {donor.path} {kind!r}: "
+                f"the config is that of {donor.path}",
+                help="see that both compute alike",
+            )
 
 
 def _set(config: dict[str, Any], path: Sequence[str], value: object) -> None:

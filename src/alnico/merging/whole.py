@@ -9,6 +9,7 @@ from alnico.errors import AlnicoError, IncompatibleModelsError
 from alnico.merging.plugin import explain, file_of
 from alnico.merging.steps import Exact, Input, Step
 from alnico.methods import Method
+from alnico.methods._method import Value
 from alnico.tensors import noise
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def merge_whole(step: Step, read: Callable[[Input], Tensor], *, seed: int) -> Te
 
 def play(
     method: Method,
-    parameters: Mapping[str, object],
+    parameters: Mapping[str, Value],
     tensors: Sequence[Tensor],
     base: Tensor | None,
     *,
@@ -74,9 +75,8 @@ def play(
     root = None if base is None else base.to(wide)
     takes_off = root is not None and method.sees != "weights"
     seen = stack - root if root is not None and takes_off else stack
-    extra = {"base": root} if method.asks_base else {}
     try:
-        found = method(seen, **extra, **parameters)  # type: ignore[arg-type]
+        found = method(seen, base=root if method.asks_base else None, **parameters)
     except Exception as error:
         file = file_of(method)
         if file is None or isinstance(error, AlnicoError):

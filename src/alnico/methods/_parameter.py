@@ -33,6 +33,7 @@ TAKEN = frozenset(
         "compat",
         "device",
         "dtype",
+        "eval",
         "force",
         "help",
         "integers_from",

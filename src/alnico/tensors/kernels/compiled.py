@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alnico.tensors.kernels import objects
+from alnico.tensors.kernels.call import scratch_bytes
 from alnico.tensors.kernels.job import Job, Kernel
 from alnico.tensors.kernels.objects import Code
-from alnico.tensors.kernels.text import scratch_bytes, write
+from alnico.tensors.kernels.text import write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
