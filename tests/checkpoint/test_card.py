@@ -62,6 +62,14 @@ def test_a_folder_on_disk_is_no_model_of_a_hub(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "org" / "name").mkdir(parents=True)
     assert "base_model" not in front(card(tmp_path, models=[{"path": "org/name"}], base=None))
+    part = [{"path": "org/name (language_model.*)"}]
+    assert "base_model" not in front(card(tmp_path, models=part, base=None))
+
+
+def test_of_a_part_of_a_model_a_hub_reads_the_model(tmp_path: Path) -> None:
+    text = card(tmp_path, models=[{"path": "org/vlm@v1 (language_model.*)"}], base=None)
+    assert front(text)["base_model"] == ["org/vlm"]
+    assert "| 1 | `org/vlm@v1 (language_model.*)` |" in text
 
 
 def test_the_table_has_a_row_for_each_file_and_the_base(tmp_path: Path) -> None:

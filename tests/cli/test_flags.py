@@ -34,6 +34,7 @@ def test_one_yaml_file_is_a_recipe_and_all_else_are_models(
         ({"base": "b"}, "--base"),
         ({"method": "ties"}, "--method"),
         ({"settings": ["row_wise=1"]}, "--row-wise"),
+        ({"tokenizer": "union"}, "--tokenizer"),
     ],
 )
 def test_a_recipe_says_itself_what_flags_would(given: dict[str, Any], flag: str) -> None:

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from alnico.methods import methods
 
@@ -249,3 +252,46 @@ def test_help_shows_how_parameters_are_given_and_loads_no_torch() -> None:
     assert done.returncode == 0, done.stderr
     assert "--weight 1.0 0.8" in done.stdout and "--plugin" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 84
+
+
+def make_llama(name: str, tokens: list[str]) -> dict[str, torch.Tensor]:
+    """A folder with a model and its tokenizer; token -> embedding."""
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    config = LlamaConfig(vocab_size=len(tokens), bos_token_id=0, eos_token_id=0, **sizes, **heads)
+    model = LlamaForCausalLM(config)
+    model.save_pretrained(name)
+    ids = {token: i for i, token in enumerate(tokens)}
+    Tokenizer(WordLevel(ids, unk_token="?")).save(f"{name}/tokenizer.json")
+    Path(name, "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "?"}'
+    )
+    return dict(zip(tokens, model.get_input_embeddings().weight.detach(), strict=True))
+
+
+def test_models_of_two_vocabularies_are_merged_token_by_token_where_that_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parents = [
+        make_llama("cats", ["?", "cat", "sat"]),
+        make_llama("dogs", ["?", "sat", "dog", "a"]),
+    ]
+    refused = command("merge", "cats", "dogs", "-o", "out")
+    assert refused.code == 3 and not Path("out").exists()
+    size = "cats and dogs have vocabularies of different size: 3 and 4 tokens (2 tensors)"
+    assert size in refused.err and "in a command   --tokenizer union" in refused.err
+
+    planned = command("plan", "cats", "dogs", "--tokenizer", "union", "-q")
+    assert "tokenizer  the union of all models'" in planned.out
+    assert "config     vocab_size 5" in planned.out
+    done = command("merge", "cats", "dogs", "--tokenizer", "union", "-o", "out")
+    assert done.code == 0, done.err
+    model, info = AutoModelForCausalLM.from_pretrained("out", output_loading_info=True)
+    assert not any(info.values()) and model.config.vocab_size == 5
+    ids = AutoTokenizer.from_pretrained("out").get_vocab()
+    assert ids.keys() == {"?", "cat", "sat", "dog", "a"}
+    for token, number in ids.items():
+        rows = [parent[token] for parent in parents if token in parent]
+        merged = model.get_input_embeddings().weight[number]
+        torch.testing.assert_close(merged, torch.stack(rows).mean(0))

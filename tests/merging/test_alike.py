@@ -124,6 +124,48 @@ def test_shapes_stand_below_each_other() -> None:
     assert "  w         a [2]    b [4]\n  longer    a [3]    b [5]\n" in str(error.value)
 
 
+TOKENS = {"embed": 0, "lm_head": 0, "bias": 1}
+
+
+def test_models_that_differ_in_tokens_alone_are_told_so_with_the_way_out() -> None:
+    cats, dogs, more = (
+        forms(embed=(n, 8), w=(4, 4), lm_head=(n, 8)) for n in (32000, 32002, 32064)
+    )
+    models = [("cats", cats), ("dogs", dogs), ("cows", cats), ("more", more)]
+    with pytest.raises(IncompatibleModelsError) as error:
+        check_forms(models, tokens=TOKENS)
+    first, second, *way = str(error.value).splitlines()
+    sizes = "have vocabularies of different size: 32000 and 32002 tokens (2 tensors)"
+    assert first == f"cats and dogs {sizes}"
+    assert second == "cats and more " + sizes.replace("32002", "32064")
+    assert "--tokenizer union" in way[1] and "tokenizer: union" in way[2] and len(way) == 3
+    check_forms(models, tokens=TOKENS, join_tokens=True)
+    with pytest.raises(IncompatibleModelsError, match=r"differ in the shape of 2 of 3 tensors"):
+        check_forms(models)
+
+
+def test_other_shapes_are_faults_whether_tokens_are_joined_or_not() -> None:
+    cats = forms(embed=(5, 8), bias=(1, 5), w=(4, 4))
+    for other, unlike in (
+        (forms(embed=(7, 8), bias=(1, 7), w=(4, 5)), "w"),
+        (forms(embed=(7, 9), bias=(1, 7), w=(4, 4)), "embed"),
+        (forms(embed=(7, 8), bias=(7,), w=(4, 4)), "bias"),
+    ):
+        models = [("cats", cats), ("dogs", other)]
+        with pytest.raises(
+            IncompatibleModelsError, match=r"(?s)shape of [23] of 3 .*\n  help: merging"
+        ):
+            check_forms(models, tokens=TOKENS)
+        with pytest.raises(IncompatibleModelsError, match=rf"shape of 1 of 3 tensors\n  {unlike} "):
+            check_forms(models, tokens=TOKENS, join_tokens=True)
+
+
+def test_a_joined_plan_is_as_long_as_its_first_model() -> None:
+    models = [("cats", forms(embed=(5, 8))), ("dogs", forms(embed=(7, 8)))]
+    (step,) = plan_alike(models, lambda _: LINEAR, tokens=TOKENS, join_tokens=True).steps
+    assert step.form.shape == (5, 8) and len(step.inputs) == 2
+
+
 def test_missing_tensors_are_named_on_both_sides_and_beside_other_faults() -> None:
     models = [("a", forms(x=(1,), y=(2,))), ("b", forms(x=(1,), z=(2,))), ("c", forms(x=(9,)))]
     with pytest.raises(IncompatibleModelsError) as error:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from alnico.errors import RecipeError, UnknownNameError
+from alnico.merging.vocabulary import Vocabulary
 from alnico.recipe.flags import from_flags
 from alnico.recipe.native import read_recipe
 from alnico.recipe.parts import MergeStep
@@ -69,6 +70,27 @@ def test_a_path_that_a_recipe_could_not_follow_is_written_whole(
 def test_names_of_a_hub_are_kept_with_their_revision() -> None:
     recipe = from_flags(["org/cats@v1", "dogs.safetensors"], "slerp", parameters={"t": 0.3})
     assert recipe.models["cats"].reference == "org/cats@v1"
+
+
+def test_a_tokenizer_is_that_of_all_of_the_base_or_of_a_model(write: Write) -> None:
+    models, base = ["cats.safetensors", "./dogs.safetensors"], "./vit.safetensors"
+    for text, asked in (
+        ("union", Vocabulary("union")),
+        ("base", Vocabulary("base")),
+        ("vit.safetensors", Vocabulary("base")),
+        ("dogs.safetensors", Vocabulary("model", "dogs")),
+        ("./cats.safetensors", Vocabulary("model", "cats")),
+        ("dogs", Vocabulary("model", "dogs")),
+    ):
+        recipe = from_flags(models, "ties", base=base, tokenizer=text)
+        assert recipe.tokenizer == asked
+        assert read_recipe(write(to_yaml(recipe))).tokenizer == asked
+    with pytest.raises(
+        UnknownNameError, match=r"(?s)'cast\.safetensors' is not one .* mean 'cats\.saf"
+    ):
+        from_flags(models, "slerp", tokenizer="cast.safetensors")
+    with pytest.raises(RecipeError, match="this merge has no base"):
+        from_flags(models, "slerp", tokenizer="base")
 
 
 def test_what_flags_cannot_mean_is_refused() -> None:

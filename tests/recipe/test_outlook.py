@@ -9,11 +9,11 @@ import pytest
 
 from alnico.merging.execute import How
 from alnico.merging.steps import Dropped, Form, Input, Plan, Step
+from alnico.merging.vocabulary import TokenSource, Vocabulary
 from alnico.methods import methods
 from alnico.recipe.jobs import Job
-from alnico.recipe.mergekit import Planned, TokenizerBlock, TokenRule
-from alnico.recipe.mergekit.schema import Reference
 from alnico.recipe.outlook import look
+from alnico.recipe.vocabulary import Wanted
 
 SHAPES = {
     "embed_tokens.weight": (32, 8),
@@ -53,10 +53,9 @@ def plan() -> Plan:
     return Plan(("a", "b"), steps, dropped, said=("mind this",))
 
 
-def see(block: TokenizerBlock | None = None, folder: Path | None = None):
-    said = plan()
-    planned = Planned(said, block, {}, 0, {}, ())
-    job = Job(said, ("a", "b"), "", 0, {("text", "layers"): 2}, None, planned)
+def see(asked: Vocabulary | None = None, folder: Path | None = None):
+    wanted = None if asked is None else Wanted(asked, {}, None, ())
+    job = Job(plan(), ("a", "b"), "", 0, {("text", "layers"): 2}, wanted=wanted)
     return look(job, [model(folder), model()], How(threads=1), name="both")
 
 
@@ -83,7 +82,7 @@ def test_layers_modules_and_vocabulary_are_found_by_names() -> None:
 
 @dataclass(frozen=True)
 class Case:
-    block: TokenizerBlock | None
+    asked: Vocabulary | None
     said: str
     has_file: bool = field(default=True)
 
@@ -93,13 +92,11 @@ class Case:
     [
         Case(None, "that of a"),
         Case(None, "none", has_file=False),
-        Case(TokenizerBlock(chat_template="chatml"), "that of a with another chat template"),
-        Case(TokenizerBlock("union"), "the union of all models'"),
+        Case(Vocabulary(None, chat_template="chatml"), "that of a with another chat template"),
+        Case(Vocabulary("union"), "the union of all models'"),
+        Case(Vocabulary("base", pad_to_multiple_of=64), "that of a, padded to a multiple of 64"),
         Case(
-            TokenizerBlock("base", pad_to_multiple_of=64), "that of a, padded to a multiple of 64"
-        ),
-        Case(
-            TokenizerBlock(Reference("b"), {"<s>": TokenRule("zero")}),
+            Vocabulary("model", "b", {"<s>": TokenSource()}),
             "that of b, 1 tokens by rules of their own",
         ),
     ],
@@ -107,4 +104,4 @@ class Case:
 def test_where_the_tokenizer_comes_from_is_said(case: Case, tmp_path: Path) -> None:
     if case.has_file:
         (tmp_path / "tokenizer.json").write_text(json.dumps({}))
-    assert see(case.block, tmp_path).tokenizer == case.said
+    assert see(case.asked, tmp_path).tokenizer == case.said

@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alnico.merging.vocabulary import TokenSource, Vocabulary
 from alnico.recipe.native import read_recipe
 from alnico.recipe.parts import Gradient, MergeStep, Recipe, Rule, Setting, Source
 from alnico.recipe.yaml_form import to_yaml
@@ -30,6 +31,21 @@ rules = st.builds(Rule, patterns, parameters.filter(bool)) | st.builds(
     Rule, patterns, st.just({}), st.sampled_from(["cats", "base"])
 )
 
+tokens = st.text("ab<|_>:-#'\"{} 10~", min_size=1, max_size=9).filter(str.strip)
+owners = st.sampled_from(["no", "base"])
+sources = st.one_of(
+    st.builds(TokenSource, st.none() | owners, force=st.booleans()),
+    st.builds(TokenSource, owners, tokens, force=st.booleans()),
+    st.builds(TokenSource, owners, token_id=st.integers(0, 9), force=st.booleans()),
+)
+vocabularies = st.builds(
+    Vocabulary,
+    st.sampled_from(["union", "base"]),
+    tokens=st.dictionaries(tokens, sources, max_size=3),
+    pad_to_multiple_of=st.none() | st.integers(1, 99),
+    chat_template=st.none() | st.sampled_from(["auto", "{% if a %}\n  {{ b }}\n"]),
+) | st.sampled_from([Vocabulary("model", "cats"), Vocabulary(None, chat_template="auto")])
+
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
@@ -38,6 +54,7 @@ rules = st.builds(Rule, patterns, parameters.filter(bool)) | st.builds(
     st.integers(0, 2**63 - 1),
     st.none() | st.just("bfloat16"),
     st.none() | st.integers(1, 2**50),
+    st.none() | vocabularies,
 )
 def test_reading_what_was_written_gives_the_same_recipe(
     folder: Path,
@@ -47,6 +64,7 @@ def test_reading_what_was_written_gives_the_same_recipe(
     seed: int,
     dtype: str | None,
     shard_size: int | None,
+    tokenizer: Vocabulary | None,
 ) -> None:
     models = {
         name: Source(f"./{file}.safetensors", folder / f"{file}.safetensors")
@@ -61,6 +79,7 @@ def test_reading_what_was_written_gives_the_same_recipe(
         output=folder / "pets",
         dtype=dtype,
         shard_size=shard_size,
+        tokenizer=tokenizer,
     )
     assert read_recipe(write(to_yaml(recipe))) == recipe
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from alnico.checkpoint.files import writing
 
-_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?( \(.+\*\))?")
 _PLACE = re.compile(r"""(?<![\w./~-])(?:~?/(?!/)|[A-Za-z]:[\\/])[^\s"',\[\]{}#]+""")
 
 
@@ -67,7 +67,7 @@ def write_card(
 
 def _front_matter(paths: Iterable[str], *, is_transformers: bool) -> str:
     """What a hub reads; strings in JSON are strings in YAML."""
-    named = dict.fromkeys(path.split("@")[0] for path in paths if _is_hub_name(path))
+    named = dict.fromkeys(path.split(" ")[0].split("@")[0] for path in paths if _is_hub_name(path))
     lines = ["base_model:", *(f"- {json.dumps(name)}" for name in named)] if named else []
     if is_transformers:
         lines.append("library_name: transformers")
@@ -104,7 +104,8 @@ def _code_block(text: str) -> str:
 
 
 def _is_hub_name(path: str) -> bool:
-    return _HUB.fullmatch(path) is not None and not Path(path).exists()
+    found = _HUB.fullmatch(path)
+    return found is not None and not Path(path.removesuffix(found[2] or "")).exists()
 
 
 def _shown(path: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -36,6 +36,10 @@ Settings: TypeAlias = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter, like --NAME VALUE."),
 ]
 Plugin: TypeAlias = Annotated[Path | None, typer.Option(help="Run a Python file with methods.")]
+Tokenizer: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="union|base|MODEL", help="Whose tokens; models may have their own."),
+]
 Dtype: TypeAlias = Annotated[str | None, typer.Option(help="Of the output, e.g. bfloat16.")]
 ShardSize: TypeAlias = Annotated[
     str | None, typer.Option(help="The most bytes of one file in a folder, e.g. 5GB.")
@@ -77,6 +81,7 @@ def read_asked(
     method: str | None,
     settings: Sequence[str] | None,
     plugin: Path | None,
+    tokenizer: str | None = None,
 ) -> Path | Recipe:
     """What words ask for: the file of a recipe, or the recipe that does what flags say.
 
@@ -87,6 +92,7 @@ def read_asked(
         method: The name of a merge method.
         settings: Its parameters as `NAME=VALUE`.
         plugin: A Python file with methods.
+        tokenizer: Of the result: `union`, `base` or a model.
 
     Raises:
         RecipeError: If a recipe comes with what recipes say themselves, or as `from_flags` does.
@@ -98,7 +104,8 @@ def read_asked(
         load_plugin(plugin)
     recipes = [model for model in models if model.endswith(RECIPES)]
     if recipes:
-        _check_alone(recipes[0], models, base=base, method=method, settings=settings)
+        said = {"--base": base, "--method": method, "--tokenizer": tokenizer}
+        _check_alone(recipes[0], models, said, settings or [])
         return Path(recipes[0])
     from alnico.methods import methods
     from alnico.recipe import from_flags
@@ -106,7 +113,7 @@ def read_asked(
     chosen = methods[method or "linear"]
     options = [name for option in context.command.params for name in option.opts]
     parameters = read_parameters(chosen, settings or [], options=options)
-    return from_flags(models, chosen.name, base=base, parameters=parameters)
+    return from_flags(models, chosen.name, base=base, parameters=parameters, tokenizer=tokenizer)
 
 
 def read_compat(text: str | None) -> bool:
@@ -140,10 +147,8 @@ def read_size(text: str | None) -> int | None:
 def _check_alone(
     recipe: str,
     models: Sequence[str],
-    *,
-    base: str | None,
-    method: str | None,
-    settings: Sequence[str] | None,
+    said: Mapping[str, str | None],
+    settings: Sequence[str],
 ) -> None:
     if len(models) > 1:
         more = next(model for model in models if model != recipe)
@@ -151,8 +156,8 @@ def _check_alone(
             f"{recipe} is a recipe, which names its models itself; here is {more!r}, too",
             help="give the recipe alone, or models without it",
         )
-    set_to = (settings or [""])[0].partition("=")[0]
-    given = {"--base": base, "--method": method, f"--{set_to.replace('_', '-')}": set_to}
+    names = [setting.partition("=")[0] for setting in settings]
+    given = {**said, **{f"--{name.replace('_', '-')}": name for name in names}}
     for flag, value in given.items():
         if value:
             raise RecipeError(

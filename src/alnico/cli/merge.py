@@ -16,6 +16,7 @@ def merge(
     method: flags.MethodName = None,
     settings: flags.Settings = None,
     plugin: flags.Plugin = None,
+    tokenizer: flags.Tokenizer = None,
     score: Score = None,
     dtype: flags.Dtype = None,
     shard_size: flags.ShardSize = None,
@@ -42,7 +43,13 @@ def merge(
     from alnico.recipe.options import Options
 
     asked = flags.read_asked(
-        context, models, base=base, method=method, settings=settings, plugin=plugin
+        context,
+        models,
+        base=base,
+        method=method,
+        settings=settings,
+        plugin=plugin,
+        tokenizer=tokenizer,
     )
     options = Options(
         force=force,

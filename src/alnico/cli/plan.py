@@ -32,6 +32,7 @@ def plan(
     method: flags.MethodName = None,
     settings: flags.Settings = None,
     plugin: flags.Plugin = None,
+    tokenizer: flags.Tokenizer = None,
     dtype: flags.Dtype = None,
     shard_size: flags.ShardSize = None,
     seed: flags.Seed = None,
@@ -53,7 +54,13 @@ def plan(
     from alnico.recipe.showing import foresee
 
     asked = flags.read_asked(
-        context, models, base=base, method=method, settings=settings, plugin=plugin
+        context,
+        models,
+        base=base,
+        method=method,
+        settings=settings,
+        plugin=plugin,
+        tokenizer=tokenizer,
     )
     options = Options(
         force=force,

@@ -19,6 +19,11 @@ merging needs one architecture and equal widths
 keep both   alnico.fuse([a, b], "average")
 teach one   alnico.distill(teacher, student, data=...)"""
 
+JOIN = """\
+their embeddings can be merged token by token, with one tokenizer for all:
+in a command   --tokenizer union
+in a recipe    tokenizer: union"""
+
 COUNTER = "num_batches_tracked"
 """How often BatchNorm has seen a batch: differs between models that are otherwise alike."""
 
@@ -53,6 +58,8 @@ def plan_alike(
     base: tuple[str, Forms] | None = None,
     dtype: str | None = None,
     seed: int = 0,
+    tokens: Mapping[str, int] | None = None,
+    join_tokens: bool = False,
 ) -> Plan:
     """Plan a merge of models that have the same tensors.
 
@@ -62,6 +69,9 @@ def plan_alike(
         base: The model that all came from; in the plan it is the last.
         dtype: Of the output's floating-point tensors; None keeps what the models have.
         seed: Of methods that draw random numbers.
+        tokens: The tensors that are indexed by tokens, and along which axis.
+        join_tokens: Whether the models may differ in their lengths there, since the plan is to be
+            given a vocabulary: see `vocabulary.prepare`.
 
     Raises:
         RecipeError: If there are no models, or a base is missing.
@@ -70,7 +80,7 @@ def plan_alike(
     """
     check_number(len(models))
     everything = [*models, *([] if base is None else [base])]
-    check_forms(everything, same_dtypes=dtype is None)
+    check_forms(everything, same_dtypes=dtype is None, tokens=tokens, join_tokens=join_tokens)
     steps = []
     for name, form in models[0][1].items():
         choice = choose(name)
@@ -156,21 +166,43 @@ def some(texts: Sequence[str], *, between: str = ", ") -> str:
     return between.join([*texts[:SHOWN], *([f"... {more} more"] if more > 0 else [])])
 
 
-def check_forms(models: Sequence[tuple[str, Forms]], *, same_dtypes: bool = True) -> None:
+def check_forms(
+    models: Sequence[tuple[str, Forms]],
+    *,
+    same_dtypes: bool = True,
+    tokens: Mapping[str, int] | None = None,
+    join_tokens: bool = False,
+) -> None:
     """Refuse models that differ from the first, with every fault of each.
+
+    Args:
+        models: What messages call each, and its tensors.
+        same_dtypes: Whether floating-point tensors must have one dtype.
+        tokens: The tensors that are indexed by tokens, and along which axis.
+        join_tokens: Whether they may differ in their lengths there.
 
     Raises:
         IncompatibleModelsError: If they do.
     """
     first, *others = models
+    axes = tokens or {}
     unlike = [fault for other in others for fault in _unlike_names(first, other)]
-    unlike += [fault for other in others for fault in _unlike_shapes(first, other)]
+    counts: list[str] = []
+    for other in others:
+        differing = _differing_shapes(first, other)
+        rest = {
+            name: shapes
+            for name, shapes in differing.items()
+            if not _is_of_tokens(*shapes, axes.get(name))
+        }
+        if join_tokens or rest:
+            unlike += _difference("shape", rest if join_tokens else differing, first, other)
+        else:
+            counts += _difference_of_tokens(first[0], other[0], differing, axes)
     dtypes = [fault for other in others for fault in _unlike_dtypes(first, other, same_dtypes)]
-    if unlike or dtypes:
-        raise IncompatibleModelsError(
-            "\n".join([*unlike, *dtypes]),
-            help=WAYS_OUT if unlike else "ask for one dtype, e.g. dtype='float32'",
-        )
+    if unlike or counts or dtypes:
+        ways = WAYS_OUT if unlike else JOIN if counts else "ask for one dtype, e.g. dtype='float32'"
+        raise IncompatibleModelsError("\n".join([*unlike, *counts, *dtypes]), help=ways)
 
 
 def _unlike_names(first: tuple[str, Forms], other: tuple[str, Forms]) -> list[str]:
@@ -182,13 +214,38 @@ def _unlike_names(first: tuple[str, Forms], other: tuple[str, Forms]) -> list[st
     return faults
 
 
-def _unlike_shapes(first: tuple[str, Forms], other: tuple[str, Forms]) -> list[str]:
-    shapes = {
+def _differing_shapes(
+    first: tuple[str, Forms], other: tuple[str, Forms]
+) -> dict[str, tuple[list[int], list[int]]]:
+    return {
         name: (list(form.shape), list(other[1][name].shape))
         for name, form in first[1].items()
         if name in other[1] and form.shape != other[1][name].shape
     }
-    return _difference("shape", shapes, first, other)
+
+
+def _is_of_tokens(mine: list[int], theirs: list[int], axis: int | None) -> bool:
+    """Whether two shapes differ in the number of tokens alone."""
+    if axis is None or len(mine) != len(theirs):
+        return False
+    return mine[:axis] + mine[axis + 1 :] == theirs[:axis] + theirs[axis + 1 :]
+
+
+def _difference_of_tokens(
+    here: str,
+    there: str,
+    differing: Mapping[str, tuple[list[int], list[int]]],
+    axes: Mapping[str, int],
+) -> list[str]:
+    if not differing:
+        return []
+    pairs = [(a[axes[name]], b[axes[name]]) for name, (a, b) in differing.items()]
+    sizes = ", ".join(f"{a} and {b}" for a, b in dict.fromkeys(pairs))
+    n = len(pairs)
+    return [
+        f"{here} and {there} have vocabularies of different size: {sizes} tokens "
+        f"({n} tensor{'s' * (n != 1)})"
+    ]
 
 
 def _unlike_dtypes(

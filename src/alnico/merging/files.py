@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alnico.checkpoint.header import ARRAYS
+from alnico.checkpoint.names import vocabulary_axes
 from alnico.checkpoint.opened import Checkpoint, open_checkpoint
 from alnico.errors import RecipeError, UnknownNameError
 from alnico.merging.alike import Choice, Keep, merge_by, plan_alike
@@ -159,6 +160,7 @@ def plan_files(
     merge = merge_by(method, parameters, n_models=len(tuned), has_base=has_base)
     labelled = [(str(model.path), forms_of(model)) for model in models]
     donor = _donor([label for label, _ in labelled], integers_from)
+    shapes = {name: form.shape for name, form in labelled[0][1].items()}
 
     def choose(name: str) -> Choice:
         if donor is None or labelled[0][1][name].has_mean:
@@ -172,6 +174,7 @@ def plan_files(
             base=labelled[-1] if has_base else None,
             dtype=None if dtype is None else dtype_of(dtype),
             seed=seed,
+            tokens=vocabulary_axes(shapes, models[0].config),
         )
 
 

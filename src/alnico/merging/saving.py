@@ -168,6 +168,7 @@ def key_of(plan: Plan, models: Sequence[Checkpoint], order: Order) -> str:
             found.update(plugin.read_bytes())
     for model in models:
         model.check_unchanged()
+        found.update(repr(str(model.path)).encode())  # which part of its files it is, too
         for path in model.files:
             seen = path.stat()
             found.update(repr((str(path), seen.st_size, seen.st_mtime_ns)).encode())

@@ -54,6 +54,7 @@ TAKEN = frozenset(
         "stages",
         "strict",
         "threads",
+        "tokenizer",
         "verbose",
         "where",
     ]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alnico.errors import AlnicoError, RecipeError
+from alnico.errors import AlnicoError, RecipeError, UnknownNameError
 from alnico.merging.alike import merge_by
 from alnico.methods._parameter import Value, plain
 from alnico.recipe.opening import check_faults
-from alnico.recipe.parts import MergeStep, Recipe, Setting, Source
+from alnico.recipe.parts import BASE, UNION, MergeStep, Recipe, Setting, Source
 from alnico.recipe.places import find_source, inside, name_of
 from alnico.recipe.schema import RESERVED
+from alnico.registry import suggest
+
+if TYPE_CHECKING:
+    from alnico.merging.vocabulary import Vocabulary
 
 
 def from_flags(
@@ -24,6 +29,7 @@ def from_flags(
     output: Path | None = None,
     dtype: str | None = None,
     shard_size: int | None = None,
+    tokenizer: str | None = None,
 ) -> Recipe:
     """Make the recipe of a merge that was asked for without one.
 
@@ -36,9 +42,10 @@ def from_flags(
         output: Where the merged model is written.
         dtype: Of the merged model, e.g. `bfloat16`.
         shard_size: The most bytes of one file of weights.
+        tokenizer: Of the merged model: `union`, `base`, or one of the models, named as here.
 
     Raises:
-        UnknownNameError: If there is no such method.
+        UnknownNameError: If there is no such method, or the tokenizer is of none of the models.
         RecipeError: If the method cannot merge so many models, or not with these parameters; if
             it lacks a base, or has no use for one; or if there is no such model.
     """
@@ -59,6 +66,7 @@ def from_flags(
         output=output,
         dtype=dtype,
         shard_size=shard_size,
+        tokenizer=None if tokenizer is None else _tokenizer(tokenizer, models, named, base),
     )
 
 
@@ -83,6 +91,27 @@ def _source(text: str) -> Source:
     except RecipeError:
         return find_source(str(Path(text).absolute()), folder)
     return find_source(text, folder)
+
+
+def _tokenizer(
+    text: str, models: Sequence[str | Path], named: Mapping[str, Source], base: str | Path | None
+) -> Vocabulary:
+    """The tokens of all, of the base, or of a model, by its path or its name in the recipe."""
+    from alnico.merging.vocabulary import Vocabulary
+
+    if text == UNION:
+        return Vocabulary("union")
+    if text == BASE and base is None:
+        raise RecipeError("tokenizer: this merge has no base", help="name it: --base MODEL")
+    if text == BASE or (base is not None and Path(text) == Path(base)):
+        return Vocabulary("base")
+    paths = map(Path, models)
+    names = dict(zip(paths, named, strict=True)) | {Path(name): name for name in named}
+    if Path(text) not in names:
+        known = [UNION, *map(str, models), *([] if base is None else [BASE])]
+        help = suggest(text, known, all_of_them="it can be")
+        raise UnknownNameError(f"tokenizer: {text!r} is not one of the models", help=help)
+    return Vocabulary("model", names[Path(text)])
 
 
 def _new_name(text: str, taken: Mapping[str, Source]) -> str:

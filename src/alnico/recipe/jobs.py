@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from alnico.checkpoint.submodule import Submodule
 from alnico.errors import RecipeError
 from alnico.merging.steps import Plan
 from alnico.progress import phase
 from alnico.recipe.integers import take_integers
-from alnico.recipe.native import plan_recipe
+from alnico.recipe.native import plan_recipe, token_axes
 from alnico.recipe.parts import BASE, DTYPES, Recipe, Source
 from alnico.recipe.yaml_form import to_yaml
 
@@ -51,8 +52,12 @@ class Job:
 
 
 def sources_of(recipe: Recipe) -> dict[str, Source]:
-    """The models of a recipe of alnico's own, its base the last, by name."""
-    return recipe.sources | ({} if recipe.base is None else {BASE: recipe.base})
+    """The models of a recipe of alnico's own by name: those merged, lenders of tokens, the base."""
+    return recipe.sources | recipe.lenders | _base_of(recipe)
+
+
+def _base_of(recipe: Recipe) -> dict[str, Source]:
+    return {} if recipe.base is None else {BASE: recipe.base}
 
 
 def own_job(recipe: Recipe, models: Mapping[str, Checkpoint], options: Options) -> Job:
@@ -66,16 +71,35 @@ def own_job(recipe: Recipe, models: Mapping[str, Checkpoint], options: Options) 
     Raises:
         AlnicoError: As `plan_recipe` does.
     """
-    sources = sources_of(recipe)
-    places = tuple(source.reference for source in sources.values())
+    sources = recipe.sources | _base_of(recipe)
+    places = tuple(source.label for source in sources.values())
     opened = [models[place] for place in places]
     n = len(recipe.sources)
     with phase("check", "same names, shapes, dtypes"), _naming(recipe.path):
         plan = plan_recipe(recipe, opened[:n], *opened[n:])
     if options.integers_from is not None:
         plan = take_integers(plan, options.integers_from, list(sources))
+    plan = replace(plan, said=(*plan.said, *_said_of_parts(opened)))
     text = to_yaml(recipe, portable=True)
-    return Job(plan, places, text, shard_size=recipe.shard_size)
+    wanted = _own_wanted(recipe, opened[0])
+    return Job(plan, places, text, shard_size=recipe.shard_size, wanted=wanted)
+
+
+def _own_wanted(recipe: Recipe, first: Checkpoint) -> Wanted | None:
+    if recipe.tokenizer is None:
+        return None
+    from alnico.recipe.vocabulary import wanted_by
+
+    return wanted_by(recipe, recipe.tokenizer, token_axes(first))
+
+
+def _said_of_parts(models: Sequence[Checkpoint]) -> list[str]:
+    return [
+        f"{model.path} is {len(model.tensors)} of {len(model.whole.tensors)} tensors; "
+        "the others are not seen"
+        for model in models
+        if isinstance(model, Submodule)
+    ]
 
 
 def read_mergekit(path: Path, options: Options) -> list[MergekitRecipe]:

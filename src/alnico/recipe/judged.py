@@ -15,7 +15,7 @@ from alnico.merging.judging import judge
 from alnico.merging.own_score import Score, load_score
 from alnico.merging.saving import RECORD
 from alnico.merging.scores import Scores
-from alnico.recipe.jobs import read_mergekit
+from alnico.recipe.jobs import read_mergekit, sources_of
 from alnico.recipe.kinds import kind_of
 from alnico.recipe.native import read_recipe
 from alnico.recipe.options import Options
@@ -35,8 +35,8 @@ def prepare_judge(words: str, asked: Path | Recipe, options: Options) -> Judge:
         options: What is asked for beside the recipe.
 
     Raises:
-        RecipeError: As `load_score` and reading a recipe do; or if a recipe takes results of
-            others that are not kept.
+        RecipeError: As `load_score` and reading a recipe do; if a recipe takes results of others
+            that are not kept, or parts of models.
         UnknownNameError: If the file has no such function.
     """
     score = load_score(words)
@@ -44,10 +44,20 @@ def prepare_judge(words: str, asked: Path | Recipe, options: Options) -> Judge:
     results: dict[str, Path] = {}
     if isinstance(asked, Recipe) or kind_of(asked) == "alnico":
         recipe = asked if isinstance(asked, Recipe) else read_recipe(asked)
+        _check_whole(recipe)
         names = {source.reference: name for name, source in recipe.sources.items()}
     else:
         results = _results(asked, options)
     return partial(_judge, words, score, names, results, options.how)
+
+
+def _check_whole(recipe: Recipe) -> None:
+    parts = [name for name, source in sources_of(recipe).items() if source.part is not None]
+    if parts:
+        raise RecipeError(
+            f"models are scored from disk, and {', '.join(parts)} would be a part of one (from:)",
+            help="leave out --eval",
+        )
 
 
 def _results(path: Path, options: Options) -> dict[str, Path]:

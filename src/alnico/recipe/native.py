@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alnico.checkpoint.names import Layers, find_layers
+from alnico.checkpoint.names import Layers, find_layers, vocabulary_axes
 from alnico.merging.alike import Choice, Keep, Merge, plan_alike
 from alnico.merging.steps import Form, Forms, Plan
 from alnico.methods import methods
@@ -70,8 +70,16 @@ def plan_recipe(
         base=None if base is None else (BASE, forms[BASE]),
         dtype=None if recipe.dtype is None else DTYPES[recipe.dtype],
         seed=recipe.seed,
+        tokens=token_axes(models[0]),
+        join_tokens=recipe.tokenizer is not None and recipe.tokenizer.kind is not None,
     )
     return replace(plan, models=tuple(str(opened[name].path) for name in plan.models))
+
+
+def token_axes(model: Checkpoint) -> dict[str, int]:
+    """The tensors of a model that are indexed by tokens, and along which axis."""
+    shapes = {name: entry.shape for name, entry in model.tensors.items()}
+    return vocabulary_axes(shapes, model.config)
 
 
 def _forms(model: Checkpoint) -> Forms:

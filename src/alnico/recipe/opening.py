@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alnico.checkpoint.files import sha256
 from alnico.checkpoint.opened import Checkpoint, open_checkpoint
+from alnico.checkpoint.submodule import Submodule
 from alnico.errors import AlnicoError, DataError
 from alnico.merging.files import counted
 from alnico.progress import phase
@@ -16,32 +17,50 @@ from alnico.recipe.parts import Source
 
 @contextmanager
 def opening(
-    places: Iterable[str], *, has_base: bool = False, here: Mapping[str, Path] | None = None
+    sources: Iterable[Source | str],
+    *,
+    has_base: bool = False,
+    here: Mapping[str, Path] | None = None,
 ) -> Iterator[dict[str, Checkpoint]]:
     """Open models for a block of code.
 
     Args:
-        places: Of each model the path or the name on the hub.
+        sources: The models: where each is, or what `open_checkpoint` takes.
         has_base: Whether the last is a base, as progress calls it.
         here: Names on the hub -> folders in which these models are already.
+
+    Yields:
+        The label of each, or what it was given by -> the model, or the part of it that is seen.
 
     Raises:
         AlnicoError: As `open_checkpoint` does, for all models that cannot be opened at once.
     """
     with ExitStack() as stack:
         found: dict[str, Checkpoint] = {}
+        wholes: dict[str, Checkpoint] = {}
         faults: list[AlnicoError] = []
         with phase("read", "headers") as work:
-            for place in dict.fromkeys(places):
+            asked = [Source(each, None) if isinstance(each, str) else each for each in sources]
+            for place in dict.fromkeys(source.reference for source in asked):
                 try:
                     known = (here or {}).get(place, place)
-                    found[place] = stack.enter_context(open_checkpoint(known))
-                    found[place].path = place
+                    wholes[place] = stack.enter_context(open_checkpoint(known))
+                    wholes[place].path = place
+                except AlnicoError as error:
+                    faults.append(error)
+            for source in dict.fromkeys(asked):
+                try:
+                    if source.reference in wholes:
+                        found[source.label] = _part(wholes[source.reference], source)
                 except AlnicoError as error:
                     faults.append(error)
             check_faults(faults, title="models cannot be read")
             work.say(counted(list(found.values()), has_base=has_base))
         yield found
+
+
+def _part(whole: Checkpoint, source: Source) -> Checkpoint:
+    return whole if source.part is None else Submodule(whole, source.part)
 
 
 def check_faults(faults: Sequence[AlnicoError], *, title: str) -> None:
@@ -78,7 +97,7 @@ def check_pins(sources: Mapping[str, Source], models: Mapping[str, Checkpoint]) 
     for name, source in sources.items():
         if source.sha256 is None:
             continue
-        (file,) = models[source.reference].files
+        (file,) = models[source.label].files
         with phase("check", f"sha256 of {name}"):
             found = sha256(file)
         if found != source.sha256:

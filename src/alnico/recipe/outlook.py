@@ -14,8 +14,8 @@ from alnico.recipe.jobs import Job
 from alnico.recipe.needs import Needs, bytes_of, inputs_of, needs_of
 
 if TYPE_CHECKING:
+    from alnico.merging.vocabulary import Vocabulary
     from alnico.recipe.mergekit.models import Opened
-    from alnico.recipe.mergekit.schema import TokenizerBlock
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 """Files that a tokenizer can be read from."""
@@ -143,21 +143,21 @@ def _entries(inputs: Sequence[Input], models: Sequence[Forms]) -> int:
 
 
 def _tokenizer(job: Job, donor: Opened) -> str:
-    block = None if job.planned is None else job.planned.tokenizer
-    label = job.plan.models[job.donor]
-    if block is not None and block.source is not None:
-        return _asked_tokenizer(block, label)
+    labels = job.plan.models
+    if job.wanted is not None and job.wanted.asked.kind is not None:
+        start = job.donor if job.wanted.base is None else job.wanted.base
+        return _asked_tokenizer(job.wanted.asked, labels[start])
     folder = donor.folder
     has = folder is not None and any((folder / file).is_file() for file in TOKENIZERS)
-    template = " with another chat template" if block is not None else ""
-    return f"that of {label}{template}" if has else "none"
+    template = " with another chat template" if job.wanted is not None else ""
+    return f"that of {labels[job.donor]}{template}" if has else "none"
 
 
-def _asked_tokenizer(block: TokenizerBlock, donor: str) -> str:
-    source = {"union": "the union of all models'", "base": f"that of {donor}"}
-    found = source.get(str(block.source), f"that of {block.source}")
-    n_rules = len(block.tokens)
+def _asked_tokenizer(asked: Vocabulary, base: str) -> str:
+    source = {"union": "the union of all models'", "base": f"that of {base}"}
+    found = source.get(str(asked.kind), f"that of {asked.model}")
+    n_rules = len(asked.tokens)
     rules = f", {n_rules} tokens by rules of their own" if n_rules else ""
-    padding = block.pad_to_multiple_of
+    padding = asked.pad_to_multiple_of
     padded = f", padded to a multiple of {padding}" if padding else ""
     return f"{found}{rules}{padded}"

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+from alnico.checkpoint.submodule import named_part
+
+if TYPE_CHECKING:
+    from alnico.merging.vocabulary import Vocabulary
 
 BASE = "base"
 """What a rule calls the base; no model can be called so."""
+
+UNION = "union"
+"""What a recipe calls the tokens of all models; no model can be called so."""
+
+ZERO = "zero"
+"""What a recipe calls an embedding of zeros; no model can be called so."""
 
 DTYPES = {"float64": "F64", "float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 """The dtypes that an output can have, and safetensors' names of them."""
@@ -23,12 +34,14 @@ class Source:
         path: The path on disk, as `open` takes it; None for a model of the hub.
         revision: Of a model of the hub.
         sha256: The digest that its file must have.
+        part: The pattern of the tensors that are seen, e.g. `language_model.*`; None for all.
     """
 
     text: str
     path: Path | None
     revision: str | None = None
     sha256: str | None = None
+    part: str | None = None
 
     @property
     def reference(self) -> str:
@@ -36,6 +49,11 @@ class Source:
         if self.path is not None:
             return str(self.path)
         return self.text if self.revision is None else f"{self.text}@{self.revision}"
+
+    @property
+    def label(self) -> str:
+        """What plans and records call it."""
+        return self.reference if self.part is None else named_part(self.reference, self.part)
 
 
 @dataclass(frozen=True)
@@ -112,6 +130,8 @@ class Recipe:
         output: Where the merged model is written.
         dtype: Of the merged model, e.g. `bfloat16`; None keeps that of the models.
         shard_size: The most bytes of one file of weights; None leaves it to the writer.
+        tokenizer: Of the merged model; in it, models have their names in the recipe. None keeps
+            that of the first model.
     """
 
     path: Path = field(compare=False)
@@ -122,8 +142,19 @@ class Recipe:
     output: Path | None = None
     dtype: str | None = None
     shard_size: int | None = None
+    tokenizer: Vocabulary | None = None
 
     @property
     def sources(self) -> dict[str, Source]:
         """The models that the step merges, in its order: those that must be opened."""
         return {name: self.models[name] for name in self.merge.models}
+
+    @property
+    def lenders(self) -> dict[str, Source]:
+        """The models that are not merged, but asked for their tokens."""
+        if self.tokenizer is None:
+            return {}
+        rules = self.tokenizer.tokens.values()
+        asked = dict.fromkeys([self.tokenizer.model, *(rule.model for rule in rules)])
+        others = [name for name in asked if name is not None and name not in self.merge.models]
+        return {name: self.models[name] for name in others if name in self.models}

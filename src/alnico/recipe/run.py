@@ -76,8 +76,7 @@ def _place(output: str | Path | None, recipe: Recipe | None) -> Path:
 
 def _run_own(recipe: Recipe, place: Path, options: Options) -> Record:
     sources = sources_of(recipe)
-    places = [source.reference for source in sources.values()]
-    with opening(places, has_base=recipe.base is not None) as models:
+    with opening(sources.values(), has_base=recipe.base is not None) as models:
         check_place(place, list(models.values()), force=options.force)
         check_pins(sources, models)
         return _write(own_job(recipe, models, options), models, place, options)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from alnico.checkpoint.submodule import prefix_of
 from alnico.errors import RecipeError
 from alnico.recipe.faults import Faults, fault_at, shown
 from alnico.recipe.located import Located
-from alnico.recipe.parts import BASE, DTYPES, MergeStep, Recipe, Source
+from alnico.recipe.parts import BASE, DTYPES, UNION, ZERO, MergeStep, Recipe, Source
 from alnico.recipe.places import find_source, inside, name_of
 from alnico.recipe.reading import (
     Names,
@@ -22,11 +23,12 @@ from alnico.recipe.reading import (
 )
 from alnico.recipe.settings import ENDS
 from alnico.recipe.steps import Scope, read_step
+from alnico.recipe.tokenizer import read_tokenizer
 
 FORMAT = 1
-KEYS = ("alnico", "models", "base", "seed", "steps", "output", "dtype", "shard_size")
+KEYS = ("alnico", "models", "base", "seed", "steps", "tokenizer", "output", "dtype", "shard_size")
 MOST_MODELS = 1000
-RESERVED = (BASE, *ENDS)
+RESERVED = (BASE, UNION, ZERO, *ENDS)
 """What no model can be called."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -62,6 +64,7 @@ def check_recipe(document: Located, path: Path) -> Recipe:
         output=_read_output(given.get("output"), folder, faults),
         dtype=read_choice(given.get("dtype"), list(DTYPES), faults, what="dtype") or None,
         shard_size=read_size(given.get("shard_size"), faults, what="shard_size"),
+        tokenizer=read_tokenizer(given.get("tokenizer"), scope, faults),
     )
     _check_twins(recipe.models, given.get("models"), faults)
     faults.check()
@@ -118,7 +121,7 @@ def _read_source(at: Located, folder: Path, faults: Faults, *, what: str) -> Sou
     """A path, or a mapping with it; after a fault, a source that is never opened."""
     given = {"path": at}
     if isinstance(at.value, dict):
-        given = read_keys(at, ["path", "sha256", "revision"], faults, what=what)
+        given = read_keys(at, ["path", "from", "sha256", "revision"], faults, what=what)
         if "path" not in given:
             faults.add(at.line, f"{what} has no path", "write path: PATH")
     text = read_text(given.get("path"), faults, what=f"the path of {what}")
@@ -127,6 +130,7 @@ def _read_source(at: Located, folder: Path, faults: Faults, *, what: str) -> Sou
     if digest is not None and not _DIGEST.fullmatch(digest):
         text_of = f"sha256 must be 64 digits from 0 to f, got {shown(digest)}"
         faults.add(given["sha256"].line, text_of)
+    part = _read_part(given.get("from"), faults)
     if text is None:
         return Source("", None)
     try:
@@ -137,7 +141,18 @@ def _read_source(at: Located, folder: Path, faults: Faults, *, what: str) -> Sou
     if digest is not None and (source.path is None or source.path.is_dir()):
         hint = "leave it out" if source.path else "pin its revision"
         faults.add(given["sha256"].line, f"sha256 is of one file, and {shown(text)} is none", hint)
-    return Source(source.text, source.path, source.revision, digest)
+    return Source(source.text, source.path, source.revision, digest, part)
+
+
+def _read_part(at: Located | None, faults: Faults) -> str | None:
+    pattern = read_text(at, faults, what="from")
+    if at is None or pattern is None:
+        return None
+    try:
+        prefix_of(pattern)
+    except RecipeError as error:
+        note(error, at.line, faults, what="from")
+    return pattern
 
 
 def _read_steps(
@@ -170,11 +185,11 @@ def _read_output(at: Located | None, folder: Path, faults: Faults) -> Path | Non
 
 def _check_twins(models: Mapping[str, Source], at: Located | None, faults: Faults) -> None:
     """A model that is there under two names counts twice, which nobody means."""
-    first: dict[str, str] = {}
+    first: dict[tuple[str, str | None], str] = {}
     for name, source in models.items():
         if not source.text:
             continue
-        place = str(source.path.resolve()) if source.path else source.reference
+        place = str(source.path.resolve()) if source.path else source.reference, source.part
         if place in first:
             line = 1 if at is None else at.key_lines.get(name, at.line)
             text = f"{name} and {first[place]} are the same model"

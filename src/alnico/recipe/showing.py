@@ -66,11 +66,11 @@ def foresee(
             return _foresee_mergekit(read_mergekit(recipe, asked), output, asked)
         recipe = read_recipe(recipe)
     recipe = asked.above(recipe)
-    places = [source.reference for source in sources_of(recipe).values()]
-    here, downloads = _look_for(places)
+    sources = sources_of(recipe).values()
+    here, downloads = _look_for([source.reference for source in sources])
     if downloads:
         return Foresight((), downloads)
-    with opening(places, has_base=recipe.base is not None, here=here) as models:
+    with opening(sources, has_base=recipe.base is not None, here=here) as models:
         job = own_job(recipe, models, asked)
         _check_output(output, job, models, asked)
         return Foresight((_look(job, models, asked.how),))
@@ -120,7 +120,7 @@ def _look_for(places: Sequence[str]) -> tuple[dict[str, Path], tuple[Download, .
     """Of models of the hub: where those are that are here, and what the others would bring."""
     here: dict[str, Path] = {}
     downloads: list[Download] = []
-    for place in places:
+    for place in dict.fromkeys(places):
         name = None if Path(place).exists() else hub_name(place)
         if name is None:
             continue

@@ -144,18 +144,29 @@ def _read_rule(
     if kept is not None and given:
         text = f"a tensor that is kept has no {', '.join(given)}"
         faults.add(at.line, text, "write two rules")
-    keep = _read_keep(kept, names, scope, faults)
+    keep = read_model(kept, names, scope, faults, what="keep")
     return Rule(match or "", settings, keep, at.line)
 
 
-def _read_keep(at: Located | None, names: Names, scope: Scope, faults: Faults) -> str | None:
-    name = read_text(at, faults, what="keep")
+def read_model(
+    at: Located | None, names: Names, scope: Scope, faults: Faults, *, what: str
+) -> str | None:
+    """Read the name of a model, or `base`; None if there is none, or no text.
+
+    Args:
+        at: Where the recipe says it.
+        names: Models that it may be.
+        scope: Of the recipe.
+        faults: Where faults are noted.
+        what: What messages call it.
+    """
+    name = read_text(at, faults, what=what)
     if at is None or name is None:
         return None
     if name != BASE:
-        names.has(name, at.line, faults, what="keep")
+        names.has(name, at.line, faults, what=what)
     elif not scope.has_base:
-        faults.add(at.line, "keep: this recipe has no base", "name it: base: PATH")
+        faults.add(at.line, f"{what}: this recipe has no base", "name it: base: PATH")
     return name
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alnico.checkpoint.opened import Checkpoint
 from alnico.merging.steps import Plan
 from alnico.merging.vocabulary import Prepared, Vocabulary, prepare
+from alnico.recipe.parts import BASE, Recipe
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,30 @@ class Wanted:
     axes: Mapping[str, int]
     base: int | None
     others: tuple[str, ...]
+
+
+def wanted_by(recipe: Recipe, asked: Vocabulary, axes: Mapping[str, int]) -> Wanted:
+    """The tokenizer that a recipe of alnico's own asks for.
+
+    Args:
+        recipe: The recipe.
+        asked: Its tokenizer, in which models have their names in the recipe.
+        axes: The tensors of the result that are indexed by tokens, and along which axis.
+    """
+    labels = {name: source.label for name, source in recipe.models.items()}
+    if recipe.base is not None:
+        labels[BASE] = recipe.base.label
+    tokens = {
+        token: rule if rule.model is None else replace(rule, model=labels[rule.model])
+        for token, rule in asked.tokens.items()
+    }
+    model = None if asked.model is None else labels[asked.model]
+    return Wanted(
+        replace(asked, model=model, tokens=tokens),
+        axes,
+        None if recipe.base is None else len(recipe.sources),
+        tuple(source.label for source in recipe.lenders.values()),
+    )
 
 
 def with_vocabulary(

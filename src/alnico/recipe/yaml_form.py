@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from alnico.recipe.parts import Gradient, MergeStep, Recipe, Setting, Source
+from alnico.recipe.parts import ZERO, Gradient, MergeStep, Recipe, Setting, Source
 from alnico.recipe.schema import FORMAT
+
+if TYPE_CHECKING:
+    from alnico.merging.vocabulary import TokenSource, Vocabulary
 
 WIDTH = 84
 
@@ -33,6 +37,8 @@ def to_yaml(recipe: Recipe, *, portable: bool = False) -> str:
     if recipe.seed:
         tree["seed"] = recipe.seed
     tree["steps"] = [{"merge": _merge(recipe.merge, recipe)}]
+    if recipe.tokenizer is not None:
+        tree["tokenizer"] = _tokenizer(recipe.tokenizer)
     if recipe.output is not None and not portable:
         folder = recipe.path.parent
         is_inside = recipe.output.is_relative_to(folder)
@@ -50,7 +56,7 @@ def _beside(recipe: Recipe) -> dict[str, str]:
     """Name -> `./LAST_PART`, where two have the same one behind a folder of the model's name."""
     sources = {**recipe.models, **({"base": recipe.base} if recipe.base else {})}
     last = {name: PurePath(source.path).name for name, source in sources.items() if source.path}
-    parts = list(last.values())
+    parts = [path.name for path in {source.path for source in sources.values() if source.path}]
     return {
         name: f"./{part}" if parts.count(part) == 1 else f"./{name}/{part}"
         for name, part in last.items()
@@ -59,7 +65,7 @@ def _beside(recipe: Recipe) -> dict[str, str]:
 
 def _source(source: Source, place: str | None) -> object:
     path = place or source.text
-    more = {"revision": source.revision, "sha256": source.sha256}
+    more = {"from": source.part, "revision": source.revision, "sha256": source.sha256}
     kept = {key: value for key, value in more.items() if value is not None}
     return {"path": path, **kept} if kept else path
 
@@ -77,6 +83,25 @@ def _merge(step: MergeStep, recipe: Recipe) -> dict[str, object]:
             for rule in step.where
         ]
     return tree
+
+
+def _tokenizer(asked: Vocabulary) -> object:
+    more: dict[str, object] = {
+        "tokens": {token: _rule(rule) for token, rule in asked.tokens.items()},
+        "pad_to_multiple_of": asked.pad_to_multiple_of,
+        "chat_template": asked.chat_template,
+    }
+    kept = {key: value for key, value in more.items() if value}
+    source = asked.model or asked.kind
+    if source is None:
+        return kept
+    return {"source": source, **kept} if kept else source
+
+
+def _rule(rule: TokenSource) -> object:
+    more = {"token": rule.token, "token_id": rule.token_id, "force": rule.force or None}
+    kept = {key: value for key, value in more.items() if value is not None}
+    return {"model": rule.model or ZERO, **kept} if kept else rule.model or ZERO
 
 
 def _settings(parameters: Mapping[str, Setting], models: Sequence[str]) -> dict[str, object]:
