@@ -190,10 +190,56 @@ def gather(sizes, places, n, least, largest):
 def rank_row(bits, keys, counts):
     """Replace each of a row's values by how many are smaller; of equals the earlier is smaller.
 
-    A radix sort: one stable pass for each group of bits, whatever the values are.
-
     bits: [n], keys: [2, n], counts: [2**11 + 1]; the last two are room to work in.
     """
+    order = keys[0]
+    if not _sort_by_bins(bits, order, counts):
+        order = _sort_by_digits(bits, keys, counts)
+    for p in range(len(bits)):
+        bits[np.int64(order[p] & np.uint64(0xFFFFFFFF))] = p
+
+
+@njit
+def _sort_by_bins(bits, order, counts):
+    """Sort values and their places: put into bins by leading bits, then sorted within each.
+
+    What is smaller than the largest by a factor of 64 is in the first bin: few values are, as a
+    rule, and bins of their own would be missing elsewhere. Says no where a bin takes long to sort.
+    """
+    n = len(bits)
+    n_bins = min(2 * n, len(counts) - 1)
+    least, most = np.uint32(0xFFFFFFFF), np.uint32(0)
+    for i in range(n):
+        least, most = min(least, bits[i]), max(most, bits[i])
+    least = max(least, np.uint32(max(np.int64(most) - (6 << 23), 0)))
+    shift = np.uint32(0)
+    while ((most - least) >> shift) >= n_bins:
+        shift += np.uint32(1)
+    counts[: n_bins + 1] = 0
+    for i in range(n):
+        counts[np.int64((max(bits[i], least) - least) >> shift) + 1] += 1
+    for b in range(1, n_bins):
+        counts[b] += counts[b - 1]
+    for i in range(n):
+        b = np.int64((max(bits[i], least) - least) >> shift)
+        order[counts[b]] = (np.uint64(bits[i]) << np.uint64(32)) | np.uint64(i)
+        counts[b] += 1
+    left = 8 * n
+    for p in range(1, n):
+        key, q = order[p], p
+        while q > 0 and order[q - 1] > key:
+            order[q] = order[q - 1]
+            q -= 1
+        order[q] = key
+        left -= p - q
+        if left < 0:
+            return False
+    return True
+
+
+@njit
+def _sort_by_digits(bits, keys, counts):
+    """Sort values and their places by one stable pass for each group of bits."""
     n, front, back = len(bits), keys[0], keys[1]
     group = np.uint32(11 if n > SHORT else 8)
     n_bins = 1 << group
@@ -213,5 +259,4 @@ def rank_row(bits, keys, counts):
             back[counts[b]] = front[i]
             counts[b] += 1
         front, back = back, front
-    for p in range(n):
-        bits[np.int64(front[p] & np.uint64(0xFFFFFFFF))] = p
+    return front

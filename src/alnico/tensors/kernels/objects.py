@@ -125,7 +125,10 @@ def kernel_folder() -> Path | None:
 
 
 def _path(text: str) -> Path | None:
-    """Where the code of a text is kept: code is for one processor and one version of LLVM."""
+    """Where the code of a text is kept: code is for one processor and one version of LLVM.
+
+    What a text imports is a part of it, too.
+    """
     folder = kernel_folder()
     if folder is None:
         return None
@@ -133,7 +136,8 @@ def _path(text: str) -> Path | None:
     import llvmlite.binding as llvm
 
     made_for = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    key = "\n".join([text, llvmlite.__version__, *made_for])
+    imported = Path(__file__).with_name("intrinsics.py").read_text("utf-8")
+    key = "\n".join([text, imported, llvmlite.__version__, *made_for])
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
 
 
