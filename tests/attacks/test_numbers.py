@@ -223,7 +223,7 @@ UNLIKE: dict[str, tuple[State, State, str]] = {
     "another vocabulary": (
         {"embed.weight": torch.ones(6, 4)},
         {"embed.weight": torch.ones(7, 4)},
-        "embed.weight    a [6, 4]    b [7, 4]",
+        "a and b have vocabularies of different size: 6 and 7 tokens",
     ),
     "another dtype": ({"w": torch.ones(2)}, {"w": torch.ones(2).half()}, "w    a float32    b flo"),
     "a number and a count": (
