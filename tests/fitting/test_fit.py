@@ -266,8 +266,8 @@ def test_within_a_time_limit_more_members_are_trained_and_every_kind_is_accounte
     small,
 ) -> None:
     began = time.monotonic()
-    fitted = fit_table(read_table(small), replace(ASKED, time_limit=6))
-    assert time.monotonic() - began < 6 + 3
+    fitted = fit_table(read_table(small), replace(ASKED, time_limit=12))
+    assert time.monotonic() - began < 12 + 3
     assert set(by_kind(fitted)) == {*kinds, "single_refit"}
     assert len(fitted.groups) > 1 and len({m.name for m in fitted.members}) == len(fitted.members)
     assert fitted.studies["family"].trials and fitted.predicts is not None
