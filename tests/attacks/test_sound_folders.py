@@ -125,9 +125,9 @@ def test_a_folder_may_have_any_name(merged: Merged, work: Path, name: str) -> No
     assert (work / output / "model.safetensors").is_file()
 
 
-@pytest.mark.parametrize("form", ["./{}", "../work/{}", "{}/", "{}/.", "a/../{}", "{here}/{}"])
+@pytest.mark.parametrize("form", ["./{}", "../{folder}/{}", "{}/", "{}/.", "a/../{}", "{here}/{}"])
 def test_any_way_may_lead_to_a_folder(merged: Merged, work: Path, form: str) -> None:
-    place, output = (form.format(name, here=work) for name in ("a", "out"))
+    place, output = (form.format(name, here=work, folder=work.name) for name in ("a", "out"))
     if form == "{}/.":
         output = "out"
     merged("merge", place, "b", "-o", output)
