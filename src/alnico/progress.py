@@ -113,6 +113,11 @@ def warn(text: str, *, help: str | None = None) -> None:
     _tell(Event("warning", Phase("warning", text), help))
 
 
+def printable(text: str) -> str:
+    """Text from a file, or a file's name, written so that it cannot steer a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def spaced(number: int) -> str:
     """A count as it is shown: `41188` -> `41 188`."""
     return f"{number:_}".replace("_", " ")

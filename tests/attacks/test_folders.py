@@ -13,35 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from samples import FIRST, INDEX, SECOND, index, link, shard
 
 Refused = Callable[..., str]
 Merged = Callable[..., object]
 
 MERGE = ("merge", "a", "b", "-o", "out")
-INDEX = "model.safetensors.index.json"
-FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 OUTSIDE = "../../outside/model.safetensors"
-
-
-def shard(folder: Path) -> dict[str, str]:
-    """Divide a model's file into two and an index; gives which tensor is in which."""
-    state = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    names = sorted(state)
-    places = {name: FIRST if name in names[:3] else SECOND for name in names}
-    for file in (FIRST, SECOND):
-        save_file({name: state[name] for name in names if places[name] == file}, folder / file)
-    index(folder, places)
-    return places
-
-
-def index(folder: Path, places: object, **more: object) -> None:
-    (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places, **more}), "utf-8")
-
-
-def link(path: Path, target: str) -> None:
-    path.unlink(missing_ok=True)
-    path.symlink_to(target)
 
 
 def moved(folder: Path, name: str) -> None:

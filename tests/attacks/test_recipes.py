@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import SLICES, THEIRS, changed
 
 Refused = Callable[..., str]
 Merged = Callable[..., Any]
@@ -25,29 +26,6 @@ steps:
         - {match: "layers.*", density: 0.8}
         - {match: "head.*", keep: a}
 """
-THEIRS = """\
-merge_method: ties
-base_model: base
-models:
-  - model: a
-    parameters: {weight: 1.0, density: 0.5}
-  - model: b
-    parameters: {weight: [0.5, 1.0]}
-parameters: {normalize: true, density: [{filter: mlp, value: 0.8}, {value: 1.0}]}
-dtype: float32
-"""
-SLICES = """\
-merge_method: passthrough
-slices:
-  - sources: [{model: a, layer_range: [0, 2]}]
-  - sources: [{model: b, layer_range: [1, 3]}]
-dtype: float32
-"""
-
-
-def changed(recipe: str, old: str, new: str) -> str:
-    assert recipe.count(old) >= 1
-    return recipe.replace(old, new, 1)
 
 
 def laughs(n: int) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from alnico.checkpoint.header import FLOATS
-from alnico.checkpoint.model_config import write_config
+from alnico.checkpoint.model_config import with_changes, write_config
 from alnico.checkpoint.reader import DTYPES
 from alnico.errors import OutputError, RecipeError
 
@@ -70,3 +70,10 @@ def test_what_is_no_dtype_of_weights_is_refused(tmp_path: Path) -> None:
         write_config(tmp_path, {}, "bf16")
     with pytest.raises(OutputError, match=r"config.json cannot be written"):
         write_config(tmp_path / "none", {}, "BF16")
+
+
+def test_changes_are_applied_to_a_copy() -> None:
+    config = {"text_config": {"n": 1, "m": 2}, "k": 3}
+    changed = with_changes(config, {("text_config", "n"): 4, ("tie",): False})
+    assert changed == {"text_config": {"n": 4, "m": 2}, "k": 3, "tie": False}
+    assert config == {"text_config": {"n": 1, "m": 2}, "k": 3}

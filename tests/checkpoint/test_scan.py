@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from alnico.checkpoint.scan import MAX_JSON, Finding, printable, scan
+from alnico.checkpoint.scan import MAX_JSON, Finding, scan
 from alnico.errors import DataError
+from alnico.progress import printable
 
 
 class Evil:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from alnico.checkpoint.files import writing
 from alnico.errors import RecipeError
@@ -50,6 +52,24 @@ def write_config(folder: Path, config: Mapping[str, object], dtype: str, **chang
     path = folder / CONFIG
     with writing(path):
         path.write_text(text, "utf-8")
+
+
+def with_changes(
+    config: Mapping[str, object], changes: Mapping[tuple[str, ...], object]
+) -> dict[str, object]:
+    """A config with new values.
+
+    Args:
+        config: A model's config; it stays as it is.
+        changes: By the keys on the way to each.
+    """
+    changed: dict[str, Any] = copy.deepcopy(dict(config))
+    for (*way, key), value in changes.items():
+        inner = changed
+        for step in way:
+            inner = inner.setdefault(step, {})
+        inner[key] = value
+    return changed
 
 
 def _told(config: Mapping[str, object], dtype: str) -> dict[str, object]:

@@ -16,6 +16,7 @@ from alnico.checkpoint.header import MAX_HEADER, read_header
 from alnico.checkpoint.torch_file import is_torch
 from alnico.checkpoint.weights_only import find_weights
 from alnico.errors import DataError, UnsafeFileError
+from alnico.progress import printable
 
 Verdict: TypeAlias = Literal["safe", "unsafe", "unknown"]
 
@@ -216,11 +217,6 @@ def _danger(file: Path) -> str | None:
 def _unsafe(file: Path, reason: str, help: str) -> Finding:
     text = printable(reason)
     return Finding(file, "unsafe", text if len(text) <= 200 else text[:197] + "...", help)
-
-
-def printable(text: str) -> str:
-    """Text from a file, or a file's name, written so that it cannot steer a terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 _JUDGES: dict[str, Callable[[Path, Path], Finding]] = {

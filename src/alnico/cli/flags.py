@@ -40,6 +40,10 @@ Tokenizer: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="union|base|MODEL", help="Whose tokens; models may have their own."),
 ]
+Score: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--eval", metavar="FILE.py:FUNCTION", help="Score every model with it."),
+]
 Dtype: TypeAlias = Annotated[str | None, typer.Option(help="Of the output, e.g. bfloat16.")]
 ShardSize: TypeAlias = Annotated[
     str | None, typer.Option(help="The most bytes of one file in a folder, e.g. 5GB.")

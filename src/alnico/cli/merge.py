@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from alnico.cli import flags, render
-from alnico.cli.run import Score, carry_out
+from alnico.cli.run import carry_out
 
 
 def merge(
@@ -17,7 +17,7 @@ def merge(
     settings: flags.Settings = None,
     plugin: flags.Plugin = None,
     tokenizer: flags.Tokenizer = None,
-    score: Score = None,
+    score: flags.Score = None,
     dtype: flags.Dtype = None,
     shard_size: flags.ShardSize = None,
     seed: flags.Seed = None,

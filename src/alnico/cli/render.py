@@ -17,6 +17,7 @@ import typer
 
 from alnico import progress
 from alnico.evaluation.drawing import WIDTH
+from alnico.progress import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -214,10 +215,7 @@ def _harmless(text: str) -> str:
         line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
         for line in text.split("\n")
     ]
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
-        for c in "\n".join(lines)
-    )
+    return "\n".join(map(printable, lines))
 
 
 def _is_terminal() -> bool:

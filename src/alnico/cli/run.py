@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from alnico.recipe.judged import Judge
     from alnico.recipe.options import Options
 
-Score: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--eval", metavar="FILE.py:FUNCTION", help="Score every model with it."),
-]
-
 INTERRUPTED = 130
 _LONG = 1.0  # seconds; the speed of shorter merges is that of starting
 
@@ -29,7 +24,7 @@ def run(
     recipe: flags.RecipeFile,
     output: flags.Output = None,
     plugin: flags.Plugin = None,
-    score: Score = None,
+    score: flags.Score = None,
     dtype: flags.Dtype = None,
     shard_size: flags.ShardSize = None,
     seed: flags.Seed = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alnico.cli import render
+from alnico.progress import printable
 
 if TYPE_CHECKING:
     from alnico.checkpoint.scan import Finding
@@ -27,7 +28,6 @@ def scan(
     Safe: sound safetensors or JSON, weights that PyTorch saved. Unsafe: refused, such as other
     pickles; the exit code is then 4. Unknown: alnico does not read such files.
     """
-    from alnico.checkpoint.scan import printable
     from alnico.checkpoint.scan import scan as look
 
     findings = look(path)

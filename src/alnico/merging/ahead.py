@@ -31,10 +31,14 @@ class Ahead:
 
     def fetch(self, step: Step) -> Callable[[Input], Tensor]:
         """What gives the tensors of a step, on the device; those of the next are then begun."""
-        here = {each: self._coming.get(each) or self._begin(each) for each in _inputs(step)}
+        here = {
+            each: self._coming.get(each) or self._begin(each) for each in dict.fromkeys(step.reads)
+        }
         following = self._next.get(step.name)
         self._coming = (
-            {} if following is None else {each: self._begin(each) for each in _inputs(following)}
+            {}
+            if following is None
+            else {each: self._begin(each) for each in dict.fromkeys(following.reads)}
         )
         return lambda each: here[each].result().to(self._device, non_blocking=True)
 
@@ -52,5 +56,5 @@ class Ahead:
         return tensor
 
 
-def _inputs(step: Step) -> list[Input]:
-    return list(dict.fromkeys([*step.inputs, *([] if step.base is None else [step.base])]))
+def _once(step: Step) -> list[Input]:
+    return list(dict.fromkeys(step.reads))

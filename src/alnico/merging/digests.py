@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import xxhash
 
+from alnico.checkpoint.header import ARRAYS
 from alnico.merging.blocks import BLOCK
 from alnico.merging.steps import Form, Forms
 
@@ -65,6 +66,23 @@ def digest_tensor(form: Form, read: Callable[[int, int], np.ndarray]) -> str:
     for start in range(0, form.n_entries, BLOCK):
         found.add(start, read(start, min(start + BLOCK, form.n_entries)))
     return found.text()
+
+
+def digest_stored(name: str, form: Form, read: Callable[[str, int, int, np.ndarray], None]) -> str:
+    """The digest of a tensor that is read by name, as a `Checkpoint` or a `Sink` reads it.
+
+    Args:
+        name: The tensor's.
+        form: Of the tensor.
+        read: Fills an array with the entries from one to before another.
+    """
+
+    def entries(start: int, stop: int) -> np.ndarray:
+        values = np.empty(stop - start, ARRAYS[form.dtype])
+        read(name, start, stop, values)
+        return values
+
+    return digest_tensor(form, entries)
 
 
 def digest_model(forms: Forms, digests: dict[str, str]) -> str:

@@ -14,11 +14,11 @@ from alnico.checkpoint.header import ARRAYS
 from alnico.errors import IncompatibleModelsError
 from alnico.merging.ahead import Ahead
 from alnico.merging.blocks import BLOCK, Blocks, Workers, working
-from alnico.merging.digests import TensorDigest, digest_tensor
+from alnico.merging.digests import TensorDigest, digest_stored
 from alnico.merging.inputs import Inputs
 from alnico.merging.memory import within_memory
 from alnico.merging.steps import Exact, Input, Plan, Step
-from alnico.merging.stream import is_streamable, stream
+from alnico.merging.stream import Questions, stream
 from alnico.methods import methods
 from alnico.progress import Phase, detail
 from alnico.tensors.kernels.job import LARGEST
@@ -118,11 +118,7 @@ def _in_order(plan: Plan) -> list[Step]:
     from alnico.merging.exact.order import order_key, seed_all
 
     seed_all(plan.seed)
-    return sorted(plan.steps, key=lambda step: order_key(_names(step)))
-
-
-def _names(step: Step) -> list[str]:
-    return [each.name for each in (*step.inputs, *([step.base] if step.base else []))]
+    return sorted(plan.steps, key=lambda step: order_key(each.name for each in step.reads))
 
 
 class _Runner:
@@ -139,7 +135,7 @@ class _Runner:
         self.inputs = Inputs(plan, models, allow_nonfinite=how.allow_nonfinite)
         self.read: dict[Input, TensorDigest] = {}
         self._compiled = sum(step.form.n_entries for step in plan.steps) > FEW
-        self._streamable: dict[object, bool] = {}
+        self._questions = Questions()
         self._fetch: Callable[[Step], Callable[[Input], Tensor]] = lambda step: self.inputs.tensor
         self._again = any(isinstance(step.method, Exact) for step in plan.steps)
 
@@ -171,17 +167,13 @@ class _Runner:
             if step.rule == "equal":
                 self._check_equal(step)
             self._copy(step, digest)
-        self.target.finish(step.name, digest.text())
+        # blocks of whole rows are not those of a digest
+        made = digest.text() if digest.is_complete else self._written(step)
+        self.target.finish(step.name, made)
 
     def _written(self, step: Step) -> str:
         """The digest of what lies in the output."""
-
-        def read(start: int, stop: int) -> np.ndarray:
-            values = np.empty(stop - start, ARRAYS[step.form.dtype])
-            self.target.read(step.name, start, stop, values)
-            return values
-
-        return digest_tensor(step.form, read)
+        return digest_stored(step.name, step.form, self.target.read)
 
     def _merge(self, step: Step, digest: TensorDigest) -> None:
         if step.form.n_entries == 0:
@@ -192,17 +184,8 @@ class _Runner:
             self._whole(step, digest)
 
     def _can_stream(self, step: Step) -> bool:
-        if isinstance(step.method, Exact):
-            return False
-        dtypes = {
-            step.form.dtype,
-            *(self.inputs.form(each).dtype for each in self.inputs.read_by(step)),
-        }
-        parameters = tuple(sorted((name, repr(value)) for name, value in step.parameters.items()))
-        key = (id(step.method), parameters, len(step.inputs), step.base is None, *sorted(dtypes))
-        if key not in self._streamable:
-            self._streamable[key] = is_streamable(step, dict.fromkeys(dtypes))
-        return self._streamable[key]
+        dtypes = {self.inputs.form(each).dtype for each in step.reads}
+        return self._questions.of(step, dtypes) is not None
 
     def _stream(self, step: Step, digest: TensorDigest) -> None:
         row = row_length(step.form.shape)
@@ -214,27 +197,18 @@ class _Runner:
             self.target.put(step.name, start, values)
             digest.add(start, values)
 
-        watched = self._watch(self.inputs.read_by(step))
+        watched = self._watch(step.reads)
         try:
             stream(step, blocks, seed=self.plan.seed, put=put, watch=watched)
         except NotStreamableError:
             self._whole(step, digest)
             return
-        if not digest.is_complete:  # its blocks were whole rows
-            self._digest_again(step, digest)
 
     def _watch(self, inputs: Sequence[Input]) -> Callable[[Input, int, np.ndarray], None]:
         """What takes in the blocks that are read of some tensors."""
         for each in inputs:
             self.read[each] = TensorDigest(self.inputs.form(each).n_entries)
         return lambda each, start, values: self.read[each].add(start, values)
-
-    def _digest_again(self, step: Step, digest: TensorDigest) -> None:
-        for start in range(0, step.form.n_entries, BLOCK):
-            stop = min(start + BLOCK, step.form.n_entries)
-            values = np.empty(stop - start, ARRAYS[step.form.dtype])
-            self.target.read(step.name, start, stop, values)
-            digest.add(start, values)
 
     def _whole(self, step: Step, digest: TensorDigest) -> None:
         import torch

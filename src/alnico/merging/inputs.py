@@ -54,17 +54,13 @@ class Inputs:
         entry = self.models[each.model].tensors[each.name]
         return Form(entry.dtype, tuple(entry.shape))
 
-    def read_by(self, step: Step) -> list[Input]:
-        """What a step reads: its inputs and its base."""
-        return [*step.inputs, *([] if step.base is None else [step.base])]
-
     def label(self, each: Input) -> str:
         """What messages call the model of a tensor."""
         return self.plan.models[each.model]
 
     def check_block(self, step: Step, seen: np.ndarray, start: int, values: np.ndarray) -> None:
         """Say whose values are not finite, or that the method made them so."""
-        read_by = self.read_by(step)
+        read_by = step.reads
         if not self.allow_nonfinite:
             for each, size in zip(read_by, seen, strict=False):
                 if size >= LARGEST:
@@ -85,7 +81,7 @@ class Inputs:
             IncompatibleModelsError: If a method made it so.
         """
         fine = np.ones_like(bad)
-        for each in self.read_by(step):
+        for each in step.reads:
             form = self.form(each)
             for start in range(0, form.n_entries, BLOCK):
                 values = self.read(each, start, min(start + BLOCK, form.n_entries))

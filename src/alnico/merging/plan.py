@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
-from alnico.checkpoint.reader import DTYPES
+from alnico.checkpoint.writer import NAMES
 from alnico.errors import RecipeError
 from alnico.merging.alike import merge_by, plan_alike
 from alnico.merging.steps import Form, Forms, Plan
 from alnico.methods import Method
 from alnico.methods._method import Value
-
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def make_plan(
@@ -62,9 +60,9 @@ def read_forms(label: str, state: Mapping[str, Tensor]) -> Forms:
             raise RecipeError(
                 f"{name} of {label} has no values yet", help="load its weights, or run it once"
             )
-        if tensor.dtype not in _NAMES:
+        if tensor.dtype not in NAMES:
             raise RecipeError(
                 f"{name} of {label} is of dtype {tensor.dtype}, which no file of weights has",
                 help="convert it first",
             )
-    return {n: Form(_NAMES[tensor.dtype], tuple(tensor.shape)) for n, tensor in state.items()}
+    return {n: Form(NAMES[tensor.dtype], tuple(tensor.shape)) for n, tensor in state.items()}

@@ -7,11 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from alnico.checkpoint.files import sha256 as sha256_of
-from alnico.checkpoint.header import ARRAYS
-from alnico.merging.digests import digest_model, digest_tensor
+from alnico.merging.digests import digest_model, digest_stored
 from alnico.merging.plugin import file_of
 from alnico.merging.steps import Form, Forms, Input, Plan, Step
 from alnico.methods import Method
@@ -120,22 +117,15 @@ def _plugin(step: Step | None) -> Path | None:
 
 def _describe(model: Checkpoint, known: Mapping[str, str], sha256: bool) -> dict[str, object]:
     forms = forms_of(model)
-    digests = {name: known.get(name) or _digest(model, name, f) for name, f in forms.items()}
+    digests = {
+        name: known.get(name) or digest_stored(name, f, model.read) for name, f in forms.items()
+    }
     return {
         "path": str(model.path),
         "revision": model.revision,
         "content": digest_model(forms, digests),
         **_files(model.files, sha256=sha256),
     }
-
-
-def _digest(model: Checkpoint, name: str, form: Form) -> str:
-    def read(start: int, stop: int) -> np.ndarray:
-        values = np.empty(stop - start, ARRAYS[form.dtype])
-        model.read(name, start, stop, values)
-        return values
-
-    return digest_tensor(form, read)
 
 
 def _files(files: Sequence[Path], *, sha256: bool) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ import xxhash
 from alnico.checkpoint.apart import check_apart
 from alnico.checkpoint.card import write_card
 from alnico.checkpoint.files import writing
-from alnico.checkpoint.model_config import write_config
+from alnico.checkpoint.model_config import with_changes, write_config
 from alnico.checkpoint.output import check_output, new_model
 from alnico.checkpoint.quantized import strip_quantization
 from alnico.checkpoint.shards import Out
@@ -189,9 +188,7 @@ def _write_side_files(
     if donor.folder is not None:
         copy_side_files(donor.folder, sink.folder, skip=("config.json", *order.skip))
     if donor.config is not None:
-        config = strip_quantization(copy.deepcopy(dict(donor.config)))
-        for path, value in order.config_changes.items():
-            _set(config, path, value)
+        config = with_changes(strip_quantization(donor.config), order.config_changes)
         write_config(sink.folder, config, _dtype(plan))
     if order.add_files is not None:
         order.add_files(sink.folder)
@@ -223,12 +220,6 @@ def _warn_of_kinds(models: Sequence[Checkpoint], donor: Checkpoint) -> None:
                 f"the config is that of {donor.path}",
                 help="see that both compute alike",
             )
-
-
-def _set(config: dict[str, Any], path: Sequence[str], value: object) -> None:
-    for key in path[:-1]:
-        config = config.setdefault(key, {})
-    config[path[-1]] = value
 
 
 def _dtype(plan: Plan) -> str:

@@ -124,6 +124,11 @@ class Step:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     work_dtype: str | None = None
 
+    @property
+    def reads(self) -> tuple[Input, ...]:
+        """All tensors that it reads: its inputs, then its base if it has one."""
+        return self.inputs if self.base is None else (*self.inputs, self.base)
+
 
 @dataclass(frozen=True)
 class Dropped:

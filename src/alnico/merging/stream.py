@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, cast
 
 import numpy as np
 
+from alnico.errors import AlnicoError
 from alnico.merging.answers import answer
 from alnico.merging.blocks import Blocks
 from alnico.merging.steps import Input, Step
@@ -55,22 +56,22 @@ def stream(
     blocks.run("apply", tape, (result,), out, after=after, watch=watch)
 
 
-def is_streamable(step: Step, dtypes: Mapping[str, object]) -> bool:
+def is_streamable(step: Step, dtypes: Collection[str]) -> bool:
     """Whether a merge step needs no whole tensors, from its method and dtypes alone.
 
     Args:
         step: Of a plan.
-        dtypes: Of its inputs, its base and its output, as keys.
+        dtypes: Of its inputs, its base and its output.
     """
     return questions(step, dtypes) is not None
 
 
-def questions(step: Step, dtypes: Mapping[str, object]) -> frozenset[str] | None:
+def questions(step: Step, dtypes: Collection[str]) -> frozenset[str] | None:
     """What a merge step asks of whole tensors, as far as passes over them can tell.
 
     Args:
         step: Of a plan.
-        dtypes: Of its inputs, its base and its output, as keys.
+        dtypes: Of its inputs, its base and its output.
 
     Returns:
         Each `Ask.what`; None if it needs the tensors themselves.
@@ -89,6 +90,27 @@ def questions(step: Step, dtypes: Mapping[str, object]) -> frozenset[str] | None
     except NotStreamableError:
         return None
     return frozenset(asked)
+
+
+class Questions:
+    """What the steps of a plan ask of whole tensors; each kind of step is looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[object, frozenset[str] | None] = {}
+
+    def of(self, step: Step, dtypes: Collection[str]) -> frozenset[str] | None:
+        """What `questions` says of a step.
+
+        Args:
+            step: Of a plan.
+            dtypes: Of what it reads.
+        """
+        settings = tuple(sorted((name, repr(value)) for name, value in step.parameters.items()))
+        kinds = tuple(sorted({*dtypes, step.form.dtype}))
+        key = (id(step.method), settings, len(step.inputs), step.base is None, kinds)
+        if key not in self._known:
+            self._known[key] = questions(step, kinds)
+        return self._known[key]
 
 
 def trace(
@@ -131,8 +153,6 @@ def _play(method: Method, step: Step, tape: Tape) -> int:
     try:
         found: Any = method.function(seen, **settings)
     except _STRANGE as error:
-        from alnico.errors import AlnicoError
-
         if isinstance(error, AlnicoError):
             raise
         raise NotStreamableError(str(error)) from error

@@ -11,7 +11,7 @@ from alnico.merging.answers import FEW_CANDIDATES
 from alnico.merging.blocks import BLOCK
 from alnico.merging.execute import How
 from alnico.merging.steps import Forms, Input, Plan, Step
-from alnico.merging.stream import questions
+from alnico.merging.stream import Questions
 
 PROGRAM, PROGRAM_WITH_TORCH = 100 * 10**6, 600 * 10**6
 """Bytes of memory that are in use before the first tensor, as measured."""
@@ -58,18 +58,18 @@ def needs_of(plan: Plan, models: Sequence[Forms], how: How) -> Needs:
         how: On how many threads, on which device.
     """
     threads = how.threads or os.cpu_count() or 1
-    looked: dict[object, frozenset[str] | None] = {}
+    questions = Questions()
     memory, work = 0, 0.0
     streamed: dict[str, None] = {}
     whole: dict[str, None] = {}
     for step in plan.steps:
-        given = [models[each.model][each.name] for each in inputs_of(step)]
+        given = [models[each.model][each.name] for each in dict.fromkeys(step.reads)]
         n_bytes = sum(form.n_bytes for form in given)
         if step.method is None:
             memory = max(memory, threads * BLOCK * 2 * SIZES[step.form.dtype])
             work += (n_bytes + step.form.n_bytes) / RATE / threads
             continue
-        asked = _questions(step, [form.dtype for form in given], looked)
+        asked = questions.of(step, [form.dtype for form in given])
         if asked is None or how.device != "cpu":
             whole[step.method.name] = None
             size = max(_VALUE, SIZES[step.form.dtype])
@@ -82,7 +82,7 @@ def needs_of(plan: Plan, models: Sequence[Forms], how: How) -> Needs:
             work += (passes * n_bytes + step.form.n_bytes) / RATE / threads
     return Needs(
         memory + (PROGRAM_WITH_TORCH if whole else PROGRAM),
-        bytes_of({each for step in plan.steps for each in inputs_of(step)}, models),
+        bytes_of({each for step in plan.steps for each in step.reads}, models),
         sum(step.form.n_bytes for step in plan.steps),
         work,
         threads,
@@ -91,26 +91,9 @@ def needs_of(plan: Plan, models: Sequence[Forms], how: How) -> Needs:
     )
 
 
-def inputs_of(step: Step) -> list[Input]:
-    """All tensors that a step reads, each once."""
-    return list(dict.fromkeys([*step.inputs, *([] if step.base is None else [step.base])]))
-
-
 def bytes_of(inputs: Iterable[Input], models: Sequence[Forms]) -> int:
     """How much room tensors of models take."""
     return sum(models[each.model][each.name].n_bytes for each in inputs)
-
-
-def _questions(
-    step: Step, dtypes: Sequence[str], looked: dict[object, frozenset[str] | None]
-) -> frozenset[str] | None:
-    """What a step asks of whole tensors; each kind of step is looked at once."""
-    settings = tuple(sorted((name, repr(value)) for name, value in step.parameters.items()))
-    kinds = dict.fromkeys(sorted({*dtypes, step.form.dtype}))
-    key = (id(step.method), settings, len(step.inputs), step.base is None, tuple(kinds))
-    if key not in looked:
-        looked[key] = questions(step, kinds)
-    return looked[key]
 
 
 def _streamed(step: Step, n_read: int, asked: Iterable[str], threads: int) -> int:

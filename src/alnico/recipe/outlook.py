@@ -11,7 +11,7 @@ from alnico.merging.execute import How
 from alnico.merging.record import describe
 from alnico.merging.steps import Form, Forms, Input, Plan, Step
 from alnico.recipe.jobs import Job
-from alnico.recipe.needs import Needs, bytes_of, inputs_of, needs_of
+from alnico.recipe.needs import Needs, bytes_of, needs_of
 
 if TYPE_CHECKING:
     from alnico.merging.vocabulary import Vocabulary
@@ -126,7 +126,7 @@ def _fates(plan: Plan, models: Sequence[Forms]) -> list[Fate]:
 def _fate(
     plan: Plan, rule: str, source: str, steps: Sequence[Step], models: Sequence[Forms]
 ) -> Fate:
-    read = {each for step in steps for each in inputs_of(step)}
+    read = {each for step in steps for each in step.reads}
     return Fate(
         rule,
         _NEITHER.get(rule)

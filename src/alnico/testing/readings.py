@@ -95,7 +95,7 @@ def check_readings(
         for kind in KINDS:
             for shape in SHAPES:
                 step = _step(chosen, kind, Form(stored.output, shape), k, parameters or {})
-                if not is_streamable(step, dict.fromkeys((*stored.models, stored.output))):
+                if not is_streamable(step, (*stored.models, stored.output)):
                     return False
                 found.append(_check_one(step, models, (one, two), compiled=compiled))
     return any(found)
@@ -156,8 +156,7 @@ def _check_one(
         found, again = _streamed(step, one), _streamed(step, two)
     except NotStreamableError:
         return False
-    read_by = [*step.inputs, *([] if step.base is None else [step.base])]
-    given = {each: models[each.model].tensor(each.name) for each in read_by}
+    given = {each: models[each.model].tensor(each.name) for each in step.reads}
     wanted = merge_whole(step, given.__getitem__, seed=SEED)
     if not torch.equal(_bits(found), _bits(again)):
         raise AssertionError(f"{_label(step)} depends on the number of threads: {step.name}")
@@ -165,7 +164,7 @@ def _check_one(
     apart &= ~(found.isnan() & wanted.isnan())
     if apart.any():
         at = tuple(apart.nonzero()[0].tolist())
-        dtypes = ", ".join(models[each.model].tensors[each.name].dtype for each in read_by)
+        dtypes = ", ".join(models[each.model].tensors[each.name].dtype for each in step.reads)
         raise AssertionError(
             f"{_label(step)} reads differently as a kernel: {int(apart.sum())} values of "
             f"{step.name}, from {dtypes} to {step.form.dtype}; at {list(at)} it makes "

@@ -8,7 +8,6 @@ import pytest
 
 from alnico.errors import RecipeError
 from alnico.recipe.mergekit import plan_stages, read_stages
-from alnico.recipe.mergekit.stages import apply
 
 Llama = Callable[..., Any]
 
@@ -93,10 +92,3 @@ def test_one_document_is_one_stage(written: Callable[[str], Path], llama: Llama)
     text = "merge_method: passthrough\nmodels: [{model: a}]\n"
     (stage,) = plan_stages(written(text), open_model={"a": llama()}.__getitem__)
     assert len(stage.planned.plan.steps) == len(llama().tensors)
-
-
-def test_changes_are_applied_to_a_copy() -> None:
-    config = {"text_config": {"n": 1, "m": 2}, "k": 3}
-    changed = apply(config, {("text_config", "n"): 4, ("tie",): False})
-    assert changed == {"text_config": {"n": 4, "m": 2}, "k": 3, "tie": False}
-    assert config == {"text_config": {"n": 1, "m": 2}, "k": 3}

@@ -98,7 +98,7 @@ def renumber(plan: Plan, numbering: Numbering, axes: Mapping[str, int]) -> Renum
         nowhere |= set(tensor.choice.nowhere.tolist())
         for model, n_own in enumerate(tensor.lengths):
             sizes.setdefault(model, {})[n_own] = tensor.n
-        for model in {each.model for each in _inputs(step)}:
+        for model in {each.model for each in step.reads}:
             rows = tensor.rows(model)
             if rows is not None:
                 made.setdefault(model, {})[step.name] = rows
@@ -130,7 +130,7 @@ class _Tensor:
     def __init__(self, step: Step, axis: int, numbering: Numbering, n_merged: int) -> None:
         self.axis, self.exact = axis, numbering.exact
         self.work_dtype = step.work_dtype if self.exact else None
-        names = {each.model: each.name for each in _inputs(step)}
+        names = {each.model: each.name for each in step.reads}
         width = math.prod(step.form.shape[axis + 1 :])
         self.tables, self.lengths = [], []
         for i, member in enumerate(numbering.members):
@@ -186,10 +186,6 @@ def _find(model: Checkpoint, name: str) -> str | None:
 
 def _without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return shape[:axis] + shape[axis + 1 :] if shape else (-1,)
-
-
-def _inputs(step: Step) -> list[Input]:
-    return [*step.inputs, *([] if step.base is None else [step.base])]
 
 
 def _moved(step: Step, form: Form, places: Mapping[int, int]) -> Step:

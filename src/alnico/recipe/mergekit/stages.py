@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alnico.checkpoint.model_config import with_changes
 from alnico.errors import RecipeError
 from alnico.merging.steps import Form, Forms
-from alnico.recipe.mergekit.config import KeyPath
 from alnico.recipe.mergekit.models import Opened
 from alnico.recipe.mergekit.parse import parse
 from alnico.recipe.mergekit.planning import Planned, plan_mergekit
@@ -121,26 +120,8 @@ def promise(name: str, planned: Planned, config: Mapping[str, object] | None) ->
         config: Of the donor.
     """
     tensors = {step.name: Form(step.form.dtype, step.form.shape) for step in planned.plan.steps}
-    changed = None if config is None else apply(config, planned.config_changes)
+    changed = None if config is None else with_changes(config, planned.config_changes)
     return Promised(Path(name), changed, tensors)
-
-
-def apply(config: Mapping[str, object], changes: Mapping[KeyPath, object]) -> Mapping[str, object]:
-    """A config with new values.
-
-    Args:
-        config: Of the donor; it stays as it is.
-        changes: By the keys on the way to each.
-    """
-    changed = copy.deepcopy(dict(config))
-    for (*way, key), value in changes.items():
-        inner = changed
-        for step in way:
-            found = inner[step]
-            assert isinstance(found, dict)  # the way was found in it
-            inner = found
-        inner[key] = value
-    return changed
 
 
 def _ordered(recipes: Sequence[MergekitRecipe], path: Path) -> list[MergekitRecipe]:

@@ -31,11 +31,14 @@ _OUT: dict[What, list[tuple[type | None, str]]] = {
 def scratch_bytes(job: Job, row: int) -> int:
     """How much room a kernel needs that ranks the entries of rows."""
     n_ranks = sum(job.steps[step].op == "rank" for step in job.needed)
-    return n_ranks * _room(job.k, row)
+    return n_ranks * room(job.k, row)
 
 
-def _room(k: int, row: int) -> int:
-    """Of one step that ranks: keys twice, counts, the rows of each model; in whole words."""
+def room(k: int, row: int) -> int:
+    """The bytes of one step that ranks: keys twice, counts, the rows of each model; whole words.
+
+    Kernels call it, too: numba compiles it.
+    """
     return 16 * row + 4 * (N_COUNTS + 1) + 8 * ((row * k + 1) // 2)
 
 

@@ -5,6 +5,7 @@ from llvmlite import ir
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
+from alnico.tensors.kernels import call
 from alnico.tensors.kernels.job import LARGEST
 
 ARGUMENTS = (types.int64, types.int64, types.int64, types.CPointer(types.int64))
@@ -21,6 +22,7 @@ __all__ = [
     "load_F16",
     "load_F32",
     "rank_row",
+    "room",
     "size",
     "store_BF16",
     "store_F16",
@@ -30,6 +32,9 @@ __all__ = [
 
 SHORT = 400
 """Rows of up to so many are sorted by fewer bits at once: counts are cleared for each."""
+
+
+room = njit(call.room)
 
 
 @intrinsic

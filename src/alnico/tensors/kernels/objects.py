@@ -132,13 +132,20 @@ def _path(text: str) -> Path | None:
     folder = kernel_folder()
     if folder is None:
         return None
+    key = "\n".join([text, *_surroundings()])
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
+
+
+@cache
+def _surroundings() -> tuple[str, ...]:
+    """What a text imports, the version of LLVM, and the processor."""
     import llvmlite
     import llvmlite.binding as llvm
 
-    made_for = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    imported = Path(__file__).with_name("intrinsics.py").read_text("utf-8")
-    key = "\n".join([text, imported, llvmlite.__version__, *made_for])
-    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
+    here = Path(__file__)
+    imported = [here.with_name(name).read_text("utf-8") for name in ("intrinsics.py", "call.py")]
+    processor = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return (*imported, llvmlite.__version__, *processor)
 
 
 @cache

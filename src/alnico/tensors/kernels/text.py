@@ -166,8 +166,7 @@ class _Body:
         (of,) = self.job.steps[step].args
         models = range(self.job.width(step))
         earlier = sum(self.job.steps[s].op == "rank" for s in self.job.needed if s < step)
-        room = f"(16 * row + {4 * (N_COUNTS + 1)} + 8 * ((row * {self.job.k} + 1) // 2))"
-        place = f"scratch + {earlier} * {room}"
+        place = f"scratch + {earlier} * room({self.job.k}, row)"
         self.before += [
             f"k{step} = array({place}, np.uint64(0), (2, row))",
             f"c{step} = array({place} + 16 * row, np.int32(0), {N_COUNTS})",
